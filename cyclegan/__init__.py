@@ -1,0 +1,3 @@
+"""Unpaired image-to-image translation."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,99 @@
+"""The command line of train.py, made from the config dataclasses by tyro."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import tyro
+
+from cyclegan.config import DataConfig, HubConfig, RunConfig, TrainingConfig, with_overrides
+from cyclegan.errors import UserError
+from cyclegan.models import FAMILIES
+
+
+def parse_training(arguments: Sequence[str]) -> RunConfig[Any]:
+    """Turn `FAMILY [--preset NAME] [flags]` into a RunConfig; flags override the preset.
+
+    Raises UserError on an unknown family, preset or value; exits with code 2 on an unknown flag and
+    with 0 after --help, as argparse does.
+    """
+    names = ", ".join(FAMILIES)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(f"usage: train.py FAMILY [--preset NAME] [flags]\n\nFAMILY is one of: {names}.")
+        print("train.py FAMILY --help lists its flags and presets.")
+        raise SystemExit(0 if arguments else 2)
+    name, *rest = arguments
+    if name not in FAMILIES:
+        raise UserError(f"{name!r} is no family of models; choose one of: {names}.")
+    family = FAMILIES[name]
+    preset, rest = _take_preset(rest)
+    default: RunConfig[Any] = RunConfig(
+        family.Config(), DataConfig(), TrainingConfig(), HubConfig()
+    )
+    if preset is not None:
+        if preset not in family.presets:
+            known = ", ".join(family.presets)
+            raise UserError(f"--preset {preset} is unknown; {name} has: {known}.")
+        overrides = {part: dict(values) for part, values in family.presets[preset].items()}
+        # --steps replaces a preset's epochs instead of contradicting them.
+        if any(flag.split("=")[0] == "--steps" for flag in rest):
+            overrides.setdefault("training", {}).pop("epochs", None)
+        default = with_overrides(default, overrides)
+    try:
+        return tyro.cli(
+            RunConfig[family.Config],  # type: ignore[name-defined]
+            prog=f"train.py {name}",
+            description=(
+                f"Train {name}. --preset NAME changes the defaults below and any flag overrides "
+                f"it: {', '.join(family.presets)}."
+            ),
+            default=default,
+            args=rest,
+            config=(tyro.conf.OmitArgPrefixes,),
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def train(arguments: Sequence[str]) -> int:
+    """Run train.py; returns its exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    # The client logs every HTTP request at this level.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        config = parse_training(arguments)
+        # Imported late: --help and a mistyped flag should not wait for torch.
+        from cyclegan.training import Trainer
+
+        trainer = Trainer(config)
+        failure = trainer.run()
+    except UserError as error:
+        print(f"train.py: {error}", file=sys.stderr)
+        return error.exit_code
+    if trainer.finished_steps < trainer.total:
+        print(
+            f"Stopped at step {trainer.finished_steps} of {trainer.total} and saved; "
+            "the same command goes on from here.",
+            file=sys.stderr,
+        )
+    if failure is not None:
+        print(f"train.py: {failure}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _take_preset(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Take `--preset NAME` or `--preset=NAME` out of the arguments."""
+    rest = list(arguments)
+    for index, argument in enumerate(rest):
+        if argument == "--preset":
+            if index + 1 == len(rest):
+                raise UserError("--preset needs a name.")
+            preset = rest[index + 1]
+            del rest[index : index + 2]
+            return preset, rest
+        if argument.startswith("--preset="):
+            del rest[index]
+            return argument.split("=", 1)[1], rest
+    return None, rest

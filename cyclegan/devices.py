@@ -1,0 +1,43 @@
+"""Where a training or a translation runs."""
+
+import logging
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import is_tensorboard_available, is_wandb_available
+
+from cyclegan.config import ConfigError, TrainingConfig
+
+logger = logging.getLogger(__name__)
+
+
+def make_accelerator(settings: TrainingConfig) -> Accelerator:
+    """Make the Accelerate object that knows the device, the precision and the processes.
+
+    fp16 without a GPU becomes float32, with a warning.
+
+    Raises ConfigError when the package of a tracker is not installed.
+    """
+    tracker = settings.tracker
+    missing = (tracker == "tensorboard" and not is_tensorboard_available()) or (
+        tracker == "wandb" and not is_wandb_available()
+    )
+    if missing:
+        raise ConfigError(f"--tracker {tracker} needs a package: pip install {tracker}.")
+    on_cpu = settings.device == "cpu" or not (
+        torch.cuda.is_available() or torch.backends.mps.is_available()
+    )
+    precision = settings.precision
+    if precision == "fp16" and on_cpu:
+        logger.warning("fp16 needs a GPU; this CPU trains in float32. Try --precision bf16.")
+        precision = "no"
+    accelerator = Accelerator(
+        mixed_precision=precision,
+        cpu=on_cpu,
+        gradient_accumulation_steps=settings.accumulate,
+        log_with=None if tracker == "none" else tracker,
+        project_dir=settings.out,
+    )
+    if tracker != "none":
+        accelerator.init_trackers("cyclegan")
+    return accelerator

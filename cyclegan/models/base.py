@@ -1,0 +1,79 @@
+"""What a family of models declares, so that the training loop need not know it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from cyclegan.config import Direction
+
+Batch = Mapping[str, Tensor]
+Cache = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One optimiser step of a training step.
+
+    Attributes:
+        name: as it stands in metrics, e.g. "generators".
+        trains: the networks that step; all others are frozen meanwhile.
+        losses: from the batch, and a cache that lives for one training step and carries tensors
+            from phase to phase, to the losses by name, already weighted. The loop minimises and
+            logs their sum, nothing else.
+    """
+
+    name: str
+    trains: tuple[str, ...]
+    losses: Callable[[Batch, Cache], dict[str, Tensor]]
+
+
+class Model(nn.Module, ABC):
+    """Networks and phases. A family subclasses this once, in one file, and is final.
+
+    Class attributes:
+        family: its name on the command line and in config.json.
+        Config: its frozen dataclass of settings.
+        presets: by name, what a preset changes in each part of a RunConfig.
+        data: the kind of data set it trains on; "unpaired".
+        translators: for each direction, the network that translates.
+        ships: the networks that make up its weights.
+    """
+
+    family: ClassVar[str]
+    Config: ClassVar[type]
+    presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]]
+    data: ClassVar[str]
+    translators: ClassVar[Mapping[Direction, str]]
+    ships: ClassVar[tuple[str, ...]]
+
+    def __init__(self, config: Any, image_size: int):
+        super().__init__()
+        self.config = config
+        build = self.builders(config, image_size)
+        self.networks = nn.ModuleDict({name: make() for name, make in build.items()})
+
+    @staticmethod
+    @abstractmethod
+    def builders(config: Any, image_size: int) -> dict[str, Callable[[], nn.Module]]:
+        """Name every network with the function that makes it, freshly initialised.
+
+        Raises ValueError, naming the setting, when the settings make no network or do not fit
+        images of `image_size` pixels.
+        """
+
+    @staticmethod
+    @abstractmethod
+    def channels(config: Any) -> dict[str, int]:
+        """How many channels the images of each domain have, by domain letter."""
+
+    @abstractmethod
+    def phases(self) -> tuple[Phase, ...]:
+        """List the phases of a training step, in order."""
+
+    @staticmethod
+    @abstractmethod
+    def sample(networks: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
+        """Make what a sample grid shows, by name and in order, from the shipped networks."""

@@ -1,0 +1,117 @@
+"""The residual generator of Johnson et al. (2016), as CycleGAN uses it."""
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+Upsample = Literal["resize", "bilinear", "transpose"]
+Padding = Literal["zeros", "reflect"]
+
+
+class ResidualBlock(nn.Module):
+    """x + f(x), f being two reflection-padded 3x3 convolutions; the shape stays."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"),
+            nn.InstanceNorm2d(channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"),
+            nn.InstanceNorm2d(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+class ResnetGenerator(nn.Module):
+    """c7s1-w, d2w, d4w, R4w × blocks, u2w, uw, c7s1-out (Zhu et al. 2017, appendix 7.2).
+
+    Args:
+        channels_in, channels_out: channels of the images, 3 for RGB.
+        width: channels after the first layer; 64 in the paper.
+        blocks: residual blocks; the paper takes 6 for 128 and 9 for 256 pixels.
+        upsample: "transpose" is the paper's stride-2 transposed convolution; "resize" doubles by
+            nearest neighbour and convolves, which draws no checkerboard (Odena et al. 2016);
+            "bilinear" doubles smoothly and convolves, which leaves no 2-pixel grid either.
+        padding: how the down- and upsampling convolutions pad ("zeros" in the paper).
+
+    Forward: [N, channels_in, H, W] in [-1, 1] to [N, channels_out, H, W] in [-1, 1]; H and W are
+    multiples of `multiple` and at least `minimum`.
+
+    Raises ValueError when an argument makes no network.
+    """
+
+    multiple = 4
+    minimum = 8
+
+    def __init__(
+        self,
+        channels_in: int = 3,
+        channels_out: int = 3,
+        width: int = 64,
+        blocks: int = 9,
+        upsample: Upsample = "resize",
+        padding: Padding = "zeros",
+    ):
+        super().__init__()
+        for name, value in (
+            ("channels_in", channels_in),
+            ("channels_out", channels_out),
+            ("width", width),
+            ("blocks", blocks),
+        ):
+            if value < 1:
+                raise ValueError(f"ResnetGenerator: {name} is {value}; it must be at least 1.")
+        if upsample not in ("resize", "bilinear", "transpose"):
+            raise ValueError(
+                f"ResnetGenerator: upsample is {upsample!r}; choose resize, bilinear or transpose."
+            )
+        if padding not in ("zeros", "reflect"):
+            raise ValueError(f"ResnetGenerator: padding is {padding!r}; choose zeros or reflect.")
+
+        self.stem = nn.Sequential(
+            nn.Conv2d(channels_in, width, 7, padding=3, padding_mode="reflect"),
+            nn.InstanceNorm2d(width),
+            nn.ReLU(inplace=True),
+        )
+        self.down = nn.Sequential(
+            _downsampling(width, 2 * width, padding),
+            _downsampling(2 * width, 4 * width, padding),
+        )
+        self.blocks = nn.Sequential(*(ResidualBlock(4 * width) for _ in range(blocks)))
+        self.up = nn.Sequential(
+            _upsampling(4 * width, 2 * width, upsample, padding),
+            _upsampling(2 * width, width, upsample, padding),
+        )
+        self.head = nn.Sequential(
+            nn.Conv2d(width, channels_out, 7, padding=3, padding_mode="reflect"), nn.Tanh()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.up(self.blocks(self.down(self.stem(x)))))
+
+
+def _downsampling(channels_in: int, channels_out: int, padding: Padding) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, 3, stride=2, padding=1, padding_mode=padding),
+        nn.InstanceNorm2d(channels_out),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _upsampling(
+    channels_in: int, channels_out: int, upsample: Upsample, padding: Padding
+) -> nn.Sequential:
+    if upsample == "transpose":
+        layers: list[nn.Module] = [
+            nn.ConvTranspose2d(channels_in, channels_out, 3, stride=2, padding=1, output_padding=1)
+        ]
+    else:
+        mode = "nearest" if upsample == "resize" else "bilinear"
+        layers = [
+            nn.Upsample(scale_factor=2, mode=mode),
+            nn.Conv2d(channels_in, channels_out, 3, padding=1, padding_mode=padding),
+        ]
+    return nn.Sequential(*layers, nn.InstanceNorm2d(channels_out), nn.ReLU(inplace=True))

@@ -1,0 +1,93 @@
+"""The U-Net generator of pix2pix (Isola et al. 2017, appendix 6.1)."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Norm = Literal["instance", "batch"]
+
+
+class UnetGenerator(nn.Module):
+    """An encoder-decoder down to 1x1 with a skip connection at every level.
+
+    Args:
+        channels_in, channels_out: channels of the images, 3 for RGB.
+        width: channels of the outermost level; doubles inwards up to 8 × width. 64 in the paper.
+        image_size: the side for which the innermost level is 1x1: a power of two from 8 on.
+        norm: "instance" or "batch"; convolutions have no bias before a batch norm.
+        dropout: 0.5 in the three levels next to the innermost ones, pix2pix's only noise.
+
+    Forward: [N, channels_in, H, W] in [-1, 1] to [N, channels_out, H, W] in [-1, 1]; H and W are
+    multiples of `multiple`, which is `image_size`.
+
+    Raises ValueError when an argument makes no network.
+    """
+
+    def __init__(
+        self,
+        channels_in: int = 3,
+        channels_out: int = 3,
+        width: int = 64,
+        image_size: int = 256,
+        norm: Norm = "instance",
+        dropout: bool = False,
+    ):
+        super().__init__()
+        levels = image_size.bit_length() - 1
+        if image_size < 8 or image_size != 1 << levels:
+            raise ValueError(
+                f"UnetGenerator: image_size is {image_size}; it must be a power of two, "
+                "8 or more (128, 256, 512)."
+            )
+        if norm not in ("instance", "batch"):
+            raise ValueError(f"UnetGenerator: norm is {norm!r}; choose instance or batch.")
+        for name, value in (
+            ("channels_in", channels_in),
+            ("channels_out", channels_out),
+            ("width", width),
+        ):
+            if value < 1:
+                raise ValueError(f"UnetGenerator: {name} is {value}; it must be at least 1.")
+        self.multiple = self.minimum = image_size
+
+        widths = [width * min(2**level, 8) for level in range(levels)]
+        bias = norm == "instance"
+        self.down = nn.ModuleList()
+        self.up = nn.ModuleList()
+        for level, channels in enumerate(widths):
+            before = channels_in if level == 0 else widths[level - 1]
+            outermost, innermost = level == 0, level == levels - 1
+
+            encode: list[nn.Module] = [] if outermost else [nn.LeakyReLU(0.2)]
+            encode.append(nn.Conv2d(before, channels, 4, stride=2, padding=1, bias=bias))
+            # A norm over the single value of the innermost level would erase it.
+            if not (outermost or innermost):
+                encode.append(_norm(norm, channels))
+            self.down.append(nn.Sequential(*encode))
+
+            # All but the innermost level also receive the skip of their own depth.
+            inside = channels if innermost else 2 * channels
+            after = channels_out if outermost else before
+            decode: list[nn.Module] = [nn.ReLU()]
+            decode.append(
+                nn.ConvTranspose2d(inside, after, 4, stride=2, padding=1, bias=outermost or bias)
+            )
+            decode.append(nn.Tanh() if outermost else _norm(norm, after))
+            if dropout and levels - 4 <= level < levels - 1 and level > 0:
+                decode.append(nn.Dropout(0.5))
+            self.up.append(nn.Sequential(*decode))
+
+    def forward(self, x: Tensor) -> Tensor:
+        skips = []
+        for encode in self.down:
+            x = encode(x)
+            skips.append(x)
+        x = self.up[-1](skips[-1])
+        for decode, skip in zip(list(self.up)[-2::-1], skips[-2::-1], strict=True):
+            x = decode(torch.cat([skip, x], dim=1))
+        return x
+
+
+def _norm(norm: Norm, channels: int) -> nn.Module:
+    return nn.InstanceNorm2d(channels) if norm == "instance" else nn.BatchNorm2d(channels)
