@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 
 from cyclegan.config import DataConfig
 from cyclegan.errors import UserError
-from cyclegan.images import EXTENSIONS, ImageError, load_image, to_tensor
+from cyclegan.images import EXTENSIONS, FORMATS, MAX_PIXELS, ImageError, load_image, to_tensor
 
 logger = logging.getLogger(__name__)
 
@@ -103,9 +103,11 @@ def readable_images(paths: Sequence[Path], side: str, needed: int = 1) -> list[P
 
     def problem(file: Path) -> str | None:
         try:
-            with Image.open(file) as image:
-                # A JPEG decoded at an eighth of its size is still read to its last byte.
-                image.draft("RGB", (64, 64))
+            with Image.open(file, formats=FORMATS) as image:
+                # A JPEG decoded at an eighth of its size is still read to its last byte; but one
+                # that is too large must not slip through as a smaller one.
+                if image.width * image.height <= MAX_PIXELS:
+                    image.draft("RGB", (64, 64))
                 load_image(image, file.name)
         except ImageError as error:
             return str(error)
@@ -225,13 +227,15 @@ def load_probes(dataset: UnpairedDataset, count: int) -> dict[str, Tensor]:
     random = np.random.default_rng((dataset.seed, 2))
     probes: dict[str, list[Tensor]] = {side: [] for side in SIDES}
     for side, images in probes.items():
-        files = list_images(tests[side]) or dataset.files[side]
-        for index in random.permutation(len(files)):
+        test, train = list_images(tests[side]), dataset.files[side]
+        # Training photos, which are known to be readable, come after and fill up what is missing.
+        files = [pool[index] for pool in (test, train) for index in random.permutation(len(pool))]
+        for file in files:
             if len(images) == count:
                 break
             try:
-                images.append(training_image(files[index], config, random, dataset.channels[side]))
+                images.append(training_image(file, config, random, dataset.channels[side]))
             except ImageError as error:
-                logger.warning("Skipped the probe %s: %s", files[index], error)
+                logger.warning("Skipped the probe %s: %s", file, error)
     count = min(len(images) for images in probes.values())
     return {f"real_{side}": torch.stack(images[:count]) for side, images in probes.items()}

@@ -4,6 +4,7 @@ import logging
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import is_tensorboard_available, is_wandb_available
 
 from cyclegan.config import ConfigError, TrainingConfig
@@ -31,6 +32,8 @@ def make_accelerator(settings: TrainingConfig) -> Accelerator:
     if precision == "fp16" and on_cpu:
         logger.warning("fp16 needs a GPU; this CPU trains in float32. Try --precision bf16.")
         precision = "no"
+    # Accelerate allows one precision a process; a notebook may train twice with different ones.
+    AcceleratorState._reset_state()
     accelerator = Accelerator(
         mixed_precision=precision,
         cpu=on_cpu,

@@ -7,3 +7,5 @@ class UserError(Exception):
     Its text is one sentence that says what is wrong, where, and what to do. The command line
     prints it and exits with code 2; the page shows it; a traceback is never shown for it.
     """
+
+    exit_code = 2

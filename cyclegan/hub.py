@@ -326,7 +326,8 @@ def _explain(error: BaseException, action: str, target: HubName) -> HubError:
         if isinstance(cause, OSError) and cause.strerror:
             return HubError(f"Cannot {action}: {cause.filename}: {cause.strerror}.")
         cause = cause.__cause__
-    return HubError(f"Cannot {action}: {type(error).__name__}: {' '.join(str(error).split())}")
+    text = " ".join(str(error).split()).rstrip(".")
+    return HubError(f"Cannot {action}: {type(error).__name__}: {text}.")
 
 
 def _explain_answer(error: errors.HfHubHTTPError, target: HubName) -> str:

@@ -27,14 +27,15 @@ class ImagePool(nn.Module):
         self._random = torch.Generator().manual_seed(seed)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Take a batch [N, C, H, W] and return one of the same shape.
+        """Take a batch [N, C, H, W] and return one of the same shape, type and device, detached.
 
         While the pool fills, images are stored and passed through. Then each image is, with
         probability one half, swapped for a random stored one, which it replaces.
         """
+        images = images.detach()
         if self.size == 0:
             return images
-        return torch.stack([self._exchange(image) for image in images.detach()])
+        return torch.stack([self._exchange(image) for image in images])
 
     def _exchange(self, image: Tensor) -> Tensor:
         # Stored images are copies: a view would keep the whole batch that it came from alive.
@@ -46,7 +47,8 @@ class ImagePool(nn.Module):
         index = int(torch.randint(self.size, (), generator=self._random))
         stored = self.images[index]
         self.images[index] = image.clone()
-        return stored
+        # A pool read from a checkpoint is on the CPU, whatever trains now.
+        return stored.to(image)
 
     def get_extra_state(self) -> dict[str, Any]:
         return {"images": self.images, "random": self._random.get_state()}

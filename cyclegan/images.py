@@ -19,7 +19,7 @@ from cyclegan.files import write_atomically
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
 # Named, so that no decoder that runs other programs (EPS starts Ghostscript) is ever reached.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF") + (
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF") + (
     ("AVIF",) if features.check("avif") else ()
 )
 MAX_PIXELS = 64_000_000
@@ -43,10 +43,11 @@ def load_image(source: str | Path | BinaryIO | Image.Image, name: str | None = N
     Raises:
         ImageError: the file is missing, empty, no picture, damaged, or over `MAX_PIXELS` pixels.
     """
-    if isinstance(source, Image.Image):
-        return _convert(source, name or "The picture")
     name = name or (Path(source).name if isinstance(source, str | Path) else "The picture")
     try:
+        # Also an image that Pillow has opened is decoded only now, and may turn out damaged.
+        if isinstance(source, Image.Image):
+            return _convert(source, name)
         with warnings.catch_warnings():
             # Pillow only warns from 89 megapixels on; the check below refuses earlier.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)

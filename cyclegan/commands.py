@@ -1,0 +1,317 @@
+"""The commands of `python -m cyclegan`, made by tyro from one dataclass each.
+
+A command's fields are its flags and `run` does the work, returning the exit code. Whatever needs
+torch or the Hub is imported there: --help and a mistyped flag should not wait for it.
+"""
+
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from cyclegan.errors import UserError
+
+if TYPE_CHECKING:
+    from cyclegan.translator import Translator
+
+KEPT_FORMATS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+
+
+class CommandError(UserError):
+    """A command that was asked for what cannot be done."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photo and where its results go; `recovered` is None when it is not asked for."""
+
+    photo: Path
+    fake: Path
+    recovered: Path | None
+
+
+@dataclass(frozen=True)
+class Translate:
+    """Translate photos, and folders of photos with all their subfolders, into --output.
+
+    Results keep the photos' names and sizes, at most 1536 pixels a side (larger ones come out
+    scaled down to that), and what is in a folder keeps its place in it. JPEG, PNG, WebP, BMP and
+    TIFF stay what they are; other formats become PNG. Results of an earlier run are replaced;
+    a photo never is: the command refuses to start where that would happen. Where two photos would
+    get the same name, the second is numbered (name-2.jpg), and the command says so. An --output
+    inside a folder of photos is left out of it.
+
+    A photo that cannot be read is named and passed over, and the others are translated. The exit
+    code is 0 if every photo was translated, else 2.
+    """
+
+    photos: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO…")]
+    """Photos, and folders with photos."""
+    weights: Annotated[str, tyro.conf.arg(metavar="FOLDER|USER/NAME[@REVISION]")]
+    """A weights folder, or a repository on the Hugging Face Hub."""
+    output: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """Folder for the results; made when it does not exist."""
+    direction: Annotated[str, tyro.conf.arg(metavar="{a2b,b2a}")] = "a2b"
+    """From domain A to domain B, or back."""
+    recovered: bool = False
+    """Also translate back, and write NAME.recovered.EXT beside each result."""
+    device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
+    """Where to compute; "auto" takes CUDA, then MPS, then the CPU."""
+
+    def run(self) -> int:
+        # Whatever can be refused without torch is refused before it is imported.
+        if self.direction not in ("a2b", "b2a"):
+            raise CommandError(f"The direction is {self.direction!r}; choose a2b or b2a.")
+        if not self.photos:
+            raise CommandError("There is nothing to translate: name photos or folders of them.")
+        for path in self.photos:
+            if not path.exists():
+                raise CommandError(f"{path} does not exist; check the path.")
+        if any(path.exists() and not path.is_dir() for path in (self.output, *self.output.parents)):
+            raise CommandError(f"--output {self.output} is no folder; choose another one.")
+        jobs, renamed = plan(self.photos, self.output, self.recovered)
+        for line in renamed:
+            print(line, file=sys.stderr)
+        return self._translate(jobs, self._load())
+
+    def _load(self) -> "Translator":
+        import torch
+
+        from cyclegan.translator import Translator
+
+        available = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+        if self.device in available and not available[self.device]():
+            raise CommandError(f"There is no {self.device} device here; use --device auto.")
+        translator = Translator.load(self.weights, device=self.device)
+        back = "b2a" if self.direction == "a2b" else "a2b"
+        for direction in (self.direction, back) if self.recovered else (self.direction,):
+            if direction not in translator.directions:
+                known = " and ".join(translator.directions)
+                raise CommandError(f"{self.weights} does not translate {direction}, only {known}.")
+        return translator
+
+    def _translate(self, jobs: Sequence[Job], translator: "Translator") -> int:
+        from torch import OutOfMemoryError
+        from tqdm import tqdm
+
+        from cyclegan.translator import MAX_SIDE
+
+        failed = shrunk = 0
+        # No bar for a single photo, nor where nobody watches it.
+        hidden = True if len(jobs) == 1 else None
+        for job in tqdm(jobs, desc="Translating", unit="photo", disable=hidden):
+            try:
+                shrunk += self._translate_one(job, translator)
+            except (UserError, OSError, MemoryError, OutOfMemoryError) as error:
+                failed += 1
+                tqdm.write(_sentence(error, job), file=sys.stderr)
+        if shrunk:
+            print(
+                f"{_count(shrunk)} had a side over {MAX_SIDE} pixels and came out smaller.",
+                file=sys.stderr,
+            )
+        if failed < len(jobs):
+            print(f"Translated {_count(len(jobs) - failed)} into {self.output}")
+        if failed and len(jobs) > 1:
+            print(f"{failed} of {len(jobs)} photos could not be translated.", file=sys.stderr)
+        return 2 if failed else 0
+
+    def _translate_one(self, job: Job, translator: "Translator") -> bool:
+        """Translate and write; tells whether the photo had to be made smaller."""
+        from cyclegan.images import load_image, save_image
+
+        # Loaded here, since among many folders a file's bare name would not say which it is.
+        real = load_image(job.photo, name=str(job.photo))
+        direction = "a2b" if self.direction == "a2b" else "b2a"
+        if job.recovered is None:
+            fake = translator.translate(real, direction)
+        else:
+            fake, recovered = translator.recover(real, direction)
+            save_image(recovered, job.recovered)
+        save_image(fake, job.fake)
+        return fake.size != real.size
+
+
+@dataclass(frozen=True)
+class Push:
+    """Push a weights folder to the Hugging Face Hub and print the address of the commit.
+
+    The repository is created when it does not exist. Needs a token with write access, in HF_TOKEN
+    or stored by `hf auth login`.
+    """
+
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
+    """A weights folder, such as RUN/weights."""
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="USER/NAME")]
+    """The repository."""
+    private: bool = False
+    """Create it as a private one; refuses one that is public."""
+
+    def run(self) -> int:
+        from cyclegan import hub
+
+        print(hub.push(self.folder, self.name, private=self.private))
+        return 0
+
+
+@dataclass(frozen=True)
+class Pull:
+    """Pull weights from the Hugging Face Hub and print the folder that they are in."""
+
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="USER/NAME[@REVISION]")]
+    """The repository, and optionally a branch, a tag or a commit of it."""
+    output: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Copy them to this folder, which is new or empty or holds weights to be replaced; by default
+    they stay in the Hub's cache, where --weights USER/NAME finds them."""
+
+    def run(self) -> int:
+        from cyclegan import hub
+
+        if self.output is None:
+            print(hub.pull(self.name))
+            return 0
+        if not _may_hold_weights(self.output):
+            raise CommandError(
+                f"--output {self.output} holds something other than weights; choose a new folder."
+            )
+        _copy_weights(hub.pull(self.name), self.output)
+        print(self.output)
+        return 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run `python -m cyclegan`; returns its exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    command: Translate | Push | Pull = tyro.extras.subcommand_cli_from_dict(
+        {"translate": Translate, "push": Push, "pull": Pull},
+        prog="python -m cyclegan",
+        description="Translate photos, and exchange weights with the Hugging Face Hub.",
+        args=arguments,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+    try:
+        return command.run()
+    except UserError as error:
+        print(f"cyclegan: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"cyclegan: {error.filename}: {error.strerror}.", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("cyclegan: stopped.", file=sys.stderr)
+        return 130
+    return 2
+
+
+def plan(photos: Sequence[Path], output: Path, recovered: bool) -> tuple[list[Job], list[str]]:
+    """Decide where the results of each photo go, before any work is done.
+
+    Returns the jobs, and a line for every photo whose result could not get the photo's name.
+    Raises CommandError when there are no photos, or a result would replace one of them.
+    """
+    places: dict[Path, tuple[Path, Path]] = {}
+    for path in photos:
+        for photo, place in _walk(path, output) if path.is_dir() else [(path, Path(path.name))]:
+            # What is named twice, say by itself and by its folder, is translated once.
+            places.setdefault(photo.resolve(), (photo, place))
+    listed = list(places.values())
+
+    jobs: dict[Path, Job] = {}
+    renamed: list[str] = []
+    taken: set[str] = set()
+    # Photos that keep their format choose first, so that a.gif gives way to a.png.
+    for photo, place in sorted(listed, key=lambda item: _kept(item[1]) != item[1]):
+        wanted = _kept(place)
+        name, number = wanted, 1
+        while taken & set(_names(name, recovered)):
+            number += 1
+            name = wanted.with_stem(f"{wanted.stem}-{number}")
+        taken.update(_names(name, recovered))
+        jobs[photo] = Job(photo, output / name, output / _recovered(name) if recovered else None)
+        if name != wanted:
+            renamed.append(f"{photo} becomes {name}, since another photo becomes {wanted}.")
+    _refuse_replacing(list(jobs.values()))
+    return [jobs[photo] for photo, _ in listed], renamed
+
+
+def _walk(folder: Path, output: Path) -> list[tuple[Path, Path]]:
+    """List the photos below a folder, each with its place in there."""
+    from cyclegan.data import list_images
+
+    files = list_images([folder])
+    if folder.resolve() in output.resolve().parents:
+        files = [file for file in files if output.resolve() not in file.resolve().parents]
+    if not files:
+        raise CommandError(f"The folder {folder} has no pictures in it.")
+    return [(file, file.relative_to(folder)) for file in files]
+
+
+def _kept(place: Path) -> Path:
+    return place if place.suffix.lower() in KEPT_FORMATS else place.with_suffix(".png")
+
+
+def _recovered(place: Path) -> Path:
+    return place.with_suffix(f".recovered{place.suffix}")
+
+
+def _names(place: Path, recovered: bool) -> list[str]:
+    """Everything written for one photo, as the file system compares it."""
+    paths = [place, _recovered(place)] if recovered else [place]
+    return [os.path.normcase(path) for path in paths]
+
+
+def _refuse_replacing(jobs: Sequence[Job]) -> None:
+    # By identity, not by name: links, and file systems that ignore case, give a file many names.
+    photos = {_identity(job.photo) for job in jobs}
+    for job in jobs:
+        for result in (job.fake, job.recovered):
+            if result is not None and result.exists() and _identity(result) in photos:
+                raise CommandError(
+                    f"{result} is itself a photo to translate and would be replaced; choose "
+                    "another --output."
+                )
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _sentence(error: BaseException, job: Job) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{job.fake} cannot be written: {error.strerror or error}."
+    return f"{job.photo} needs more memory than there is; make it smaller first."
+
+
+def _count(photos: int) -> str:
+    return "1 photo" if photos == 1 else f"{photos} photos"
+
+
+def _may_hold_weights(folder: Path) -> bool:
+    """Whether weights can be copied there without touching anybody's other files."""
+    if not folder.exists():
+        return True
+    if not folder.is_dir():
+        return False
+    names = {path.name for path in folder.iterdir()}
+    return not names or {"config.json", "model.safetensors"} <= names
+
+
+def _copy_weights(source: Path, target: Path) -> None:
+    from cyclegan.files import write_atomically
+    from cyclegan.hub import WEIGHTS_FILES
+
+    for name in WEIGHTS_FILES:
+        if (source / name).is_file():
+            write_atomically(target / name, partial(shutil.copyfile, source / name))
+        else:
+            # Such as the sample sheet of the weights that were there before.
+            (target / name).unlink(missing_ok=True)
