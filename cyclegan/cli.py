@@ -60,7 +60,7 @@ def train(arguments: Sequence[str]) -> int:
     """Run train.py; returns its exit code."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     # The client logs every HTTP request at this level.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     try:
         config = parse_training(arguments)
         # Imported late: --help and a mistyped flag should not wait for torch.

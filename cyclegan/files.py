@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees each one whole or not at all."""
+"""File names, and writing files so that a reader sees each one whole or not at all."""
 
 import json
 import os
@@ -6,6 +6,15 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+# What a weights folder holds; here, since the Hub's side of it works without torch.
+CONFIG, TENSORS, CARD, SAMPLE_SHEET = (
+    "config.json",
+    "model.safetensors",
+    "README.md",
+    "samples.webp",
+)
+WEIGHTS_FILES = (CONFIG, TENSORS, CARD, SAMPLE_SHEET)
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:

@@ -19,10 +19,9 @@ import huggingface_hub as hf
 from huggingface_hub import constants, errors, utils
 
 from cyclegan.errors import UserError
+from cyclegan.files import CONFIG, TENSORS, WEIGHTS_FILES
 
-# The names are those of weights.py, which cannot be imported here without importing torch.
-WEIGHTS_FILES: tuple[str, ...] = ("config.json", "model.safetensors", "README.md", "samples.webp")
-_REQUIRED = WEIGHTS_FILES[:2]
+_REQUIRED = (CONFIG, TENSORS)
 
 # A revision becomes part of a path in the cache, so ".." must not get through.
 _NAME = re.compile(r"(?!.*\.\.|[^@]*--)(\w[\w.-]*/\w[\w.-]*(?<![.-]))(?:@(\w[\w./-]*))?", re.ASCII)

@@ -4,6 +4,7 @@ Every picture enters through `load_image` and every tensor through `to_tensor`, 
 [-1, 1]; `to_image` and `grid` lead back out.
 """
 
+import contextlib
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -82,11 +83,9 @@ def _convert(image: Image.Image, name: str) -> Image.Image:
     if image.width * image.height > MAX_PIXELS:
         raise ImageError(_too_large(name))
     image.load()
-    try:
+    # An orientation that cannot be read is no reason to refuse the picture itself.
+    with contextlib.suppress(Exception):
         image = ImageOps.exif_transpose(image)
-    except Exception:
-        # An orientation that cannot be read is no reason to refuse the picture itself.
-        pass
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         image = _from_deep(image)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:

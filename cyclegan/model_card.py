@@ -104,7 +104,7 @@ def _usage(info: CardInfo) -> str:
     return f"""## Use
 
 ```bash
-python -m cyclegan translate photo.jpg --weights {weights} --direction {direction}
+python -m cyclegan translate photo.jpg --weights {weights} --direction {direction} --output made
 python app.py --weights {weights}
 ```
 

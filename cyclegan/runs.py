@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from cyclegan import __version__
 from cyclegan.config import ConfigError, RunConfig, to_json
 from cyclegan.data import short_sides
-from cyclegan.files import write_json, write_text
+from cyclegan.files import CARD, SAMPLE_SHEET, write_json, write_text
 from cyclegan.images import grid, save_image
 from cyclegan.model_card import CardInfo, model_card
 from cyclegan.models import family_of
-from cyclegan.weights import CARD, SAMPLE_SHEET, WeightsConfig, save_weights
+from cyclegan.weights import WeightsConfig, save_weights
 
 RUN, METRICS, STATUS = "run.json", "metrics.jsonl", "status.json"
 SAMPLES, CHECKPOINTS, WEIGHTS = "samples", "checkpoint", "weights"

@@ -19,7 +19,7 @@ from cyclegan.weights import Weights, WeightsError, load_weights, save_weights
 
 logger = logging.getLogger(__name__)
 
-MAX_SIDE = 1536
+MAX_SIDE = 4096
 """Longest side of a result, in pixels; larger pictures are scaled down to it first."""
 
 Device = Literal["auto", "cuda", "mps", "cpu"]
@@ -60,6 +60,8 @@ class Translator:
         for network in weights.networks.values():
             network.to(self.device)
         self._channels = family.channels(weights.settings)
+        sides = weights.config.short_sides
+        self._largest_short_side = sides[1] if sides else None
 
     @classmethod
     def load(
@@ -130,7 +132,7 @@ class Translator:
         network = self.weights.networks[self._names[direction]]
         real = to_tensor(image, self._channels[direction[0]]).unsqueeze(0)
         with self._lock:
-            fake = run_padded(network, real.to(self.device))
+            fake = run_scaled(network, real.to(self.device), self._largest_short_side)
         return to_image(fake[0])
 
 
@@ -149,6 +151,27 @@ def prepare(image: str | Path | Image.Image) -> Image.Image:
         return loaded
     size = (max(1, round(loaded.width * scale)), max(1, round(loaded.height * scale)))
     return loaded.resize(size, Image.Resampling.LANCZOS)
+
+
+def run_scaled(network: nn.Module, real: Tensor, largest_short_side: int | None) -> Tensor:
+    """Run a generator on [1, C, H, W] at a scale that it was trained for; the size stays.
+
+    A network that saw whole photos at 286 pixels takes a 4000-pixel apple for texture. So a larger
+    picture is translated small, and what changed is enlarged and added to the picture, whose own
+    fine detail stays. With other channels out than in there is nothing to add to: the small result
+    itself is enlarged.
+    """
+    height, width = real.shape[-2:]
+    scale = (largest_short_side or min(height, width)) / min(height, width)
+    if scale >= 1:
+        return run_padded(network, real)
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    small = F.interpolate(real, size, mode="bicubic", antialias=True).clamp(-1, 1)
+    fake = run_padded(network, small)
+    if fake.shape != small.shape:
+        return F.interpolate(fake, (height, width), mode="bicubic").clamp(-1, 1)
+    change = F.interpolate(fake - small, (height, width), mode="bicubic")
+    return (real + change).clamp(-1, 1)
 
 
 def run_padded(network: nn.Module, real: Tensor) -> Tensor:

@@ -13,16 +13,9 @@ from torch import Tensor, nn
 
 from cyclegan.config import ConfigError, Strict, from_json, to_json
 from cyclegan.errors import UserError
-from cyclegan.files import write_atomically, write_json
+from cyclegan.files import CONFIG, TENSORS, write_atomically, write_json
 from cyclegan.models import FAMILIES
 
-CONFIG, TENSORS, CARD, SAMPLE_SHEET = (
-    "config.json",
-    "model.safetensors",
-    "README.md",
-    "samples.webp",
-)
-WEIGHTS_FILES = (CONFIG, TENSORS, CARD, SAMPLE_SHEET)
 FORMAT = 1
 
 
