@@ -5,7 +5,7 @@ VENV := .venv/$(VERSION)
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python app.py $(ARGS)
@@ -17,9 +17,6 @@ check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
-
-bench: $(VENV)/.test
-	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
 	rm -rf .venv

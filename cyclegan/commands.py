@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from cyclegan.errors import UserError
+from cyclegan.files import CONFIG, TENSORS, WEIGHTS_FILES, write_atomically
 
 if TYPE_CHECKING:
     from cyclegan.translator import Translator
@@ -41,7 +42,7 @@ class Job:
 class Translate:
     """Translate photos, and folders of photos with all their subfolders, into --output.
 
-    Results keep the photos' names and sizes, at most 1536 pixels a side (larger ones come out
+    Results keep the photos' names and sizes, at most 4096 pixels a side (larger ones come out
     scaled down to that), and what is in a folder keeps its place in it. JPEG, PNG, WebP, BMP and
     TIFF stay what they are; other formats become PNG. Results of an earlier run are replaced;
     a photo never is: the command refuses to start where that would happen. Where two photos would
@@ -302,13 +303,10 @@ def _may_hold_weights(folder: Path) -> bool:
     if not folder.is_dir():
         return False
     names = {path.name for path in folder.iterdir()}
-    return not names or {"config.json", "model.safetensors"} <= names
+    return not names or {CONFIG, TENSORS} <= names
 
 
 def _copy_weights(source: Path, target: Path) -> None:
-    from cyclegan.files import write_atomically
-    from cyclegan.hub import WEIGHTS_FILES
-
     for name in WEIGHTS_FILES:
         if (source / name).is_file():
             write_atomically(target / name, partial(shutil.copyfile, source / name))

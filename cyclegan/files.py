@@ -14,10 +14,10 @@ CONFIG, TENSORS, CARD, SAMPLE_SHEET = (
     "README.md",
     "samples.webp",
 )
-WEIGHTS_FILES = (CONFIG, TENSORS, CARD, SAMPLE_SHEET)
+WEIGHTS_FILES: tuple[str, ...] = (CONFIG, TENSORS, CARD, SAMPLE_SHEET)
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Have `write` fill a temporary file beside `path`, flush it to the disk and rename it.
 
     A process killed at any moment leaves either the old file or the new one under `path`; what it
@@ -41,13 +41,9 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, atomically."""
-    write_atomically(path, lambda temporary: _write_bytes(temporary, text.encode()))
+    write_atomically(path, lambda temporary: temporary.write_bytes(text.encode()))
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    path.write_bytes(content)

@@ -2,14 +2,15 @@
 
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cyclegan.errors import UserError
+from cyclegan.models import Networks
 
 _ADVICE = (
     "the last good checkpoint is kept: lower --learning-rate or use --precision no, "
@@ -66,7 +67,7 @@ class LossLog:
         return dict(zip(self._names, means, strict=True))
 
 
-def refuse_non_finite(networks: Mapping[str, nn.Module], step: int) -> None:
+def refuse_non_finite(networks: Networks, step: int) -> None:
     """Raise DivergenceError, naming the network, when a parameter is not a finite number."""
     for name, network in networks.items():
         if not all(bool(torch.isfinite(p).all()) for p in network.parameters()):

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from cyclegan import __version__
 from cyclegan.config import ConfigError, RunConfig, to_json
@@ -19,7 +19,7 @@ from cyclegan.data import short_sides
 from cyclegan.files import CARD, SAMPLE_SHEET, write_json, write_text
 from cyclegan.images import grid, save_image
 from cyclegan.model_card import CardInfo, model_card
-from cyclegan.models import family_of
+from cyclegan.models import Networks, family_of
 from cyclegan.weights import WeightsConfig, save_weights
 
 RUN, METRICS, STATUS = "run.json", "metrics.jsonl", "status.json"
@@ -63,7 +63,7 @@ class RunWriter:
         self,
         config: RunConfig,
         images: Mapping[str, Sequence[Path]],
-        networks: Mapping[str, nn.Module],
+        networks: Networks,
         sampled: Mapping[str, Tensor],
         losses: Mapping[str, float],
         step: int,

@@ -9,11 +9,12 @@ import math
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate.utils import set_seed, tqdm
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from cyclegan import data
@@ -145,9 +146,9 @@ class Trainer:
         # Early on the average follows faster, or it would remember the random start for long.
         step = self.finished_steps
         decay = min(self.config.training.ema, (1 + step) / (10 + step))
+        average = get_ema_multi_avg_fn(decay)
         for name, network in self.ema.items():
-            averaged = list(network.parameters())
-            torch._foreach_lerp_(averaged, list(self.networks[name].parameters()), 1 - decay)
+            average(list(network.parameters()), list(self.networks[name].parameters()), None)
             for buffer, source in zip(
                 network.buffers(), self.networks[name].buffers(), strict=True
             ):
@@ -158,11 +159,10 @@ class Trainer:
         if self.accelerator.num_processes == 1:
             return
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"]]
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        flat = self.accelerator.reduce(flat, "mean")
-        for gradient, part in zip(
-            gradients, flat.split([g.numel() for g in gradients]), strict=True
-        ):
+        own = torch.cat([gradient.flatten() for gradient in gradients])
+        mean = cast(Tensor, self.accelerator.reduce(own, "mean"))
+        parts = mean.split([gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
 
     # ------------------------------------------------------------------ the run around it

@@ -4,17 +4,18 @@ import logging
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from cyclegan import hub
 from cyclegan.config import Direction
 from cyclegan.images import load_image, to_image, to_tensor
 from cyclegan.models import FAMILIES
+from cyclegan.networks import Generator
 from cyclegan.weights import Weights, WeightsError, load_weights, save_weights
 
 logger = logging.getLogger(__name__)
@@ -129,7 +130,7 @@ class Translator:
         if direction not in self._names:
             known = " or ".join(self._names)
             raise ValueError(f"The direction is {direction!r}; these weights know {known}.")
-        network = self.weights.networks[self._names[direction]]
+        network = cast(Generator, self.weights.networks[self._names[direction]])
         real = to_tensor(image, self._channels[direction[0]]).unsqueeze(0)
         with self._lock:
             fake = run_scaled(network, real.to(self.device), self._largest_short_side)
@@ -153,7 +154,7 @@ def prepare(image: str | Path | Image.Image) -> Image.Image:
     return loaded.resize(size, Image.Resampling.LANCZOS)
 
 
-def run_scaled(network: nn.Module, real: Tensor, largest_short_side: int | None) -> Tensor:
+def run_scaled(network: Generator, real: Tensor, largest_short_side: int | None) -> Tensor:
     """Run a generator on [1, C, H, W] at a scale that it was trained for; the size stays.
 
     A network that saw whole photos at 286 pixels takes a 4000-pixel apple for texture. So a larger
@@ -174,7 +175,7 @@ def run_scaled(network: nn.Module, real: Tensor, largest_short_side: int | None)
     return (real + change).clamp(-1, 1)
 
 
-def run_padded(network: nn.Module, real: Tensor) -> Tensor:
+def run_padded(network: Generator, real: Tensor) -> Tensor:
     """Run a generator on [1, C, H, W] of any H and W: pad to what it can take, and crop back.
 
     The picture is centred; it is continued by its mirror image, or by its border where it is too

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cyclegan.config import ConfigError, Strict, from_json, to_json
 from cyclegan.errors import UserError
 from cyclegan.files import CONFIG, TENSORS, write_atomically, write_json
-from cyclegan.models import FAMILIES
+from cyclegan.models import FAMILIES, Networks
 
 FORMAT = 1
 
@@ -64,7 +64,7 @@ class Weights:
 def save_weights(
     folder: Path,
     config: WeightsConfig,
-    networks: Mapping[str, nn.Module],
+    networks: Networks,
     dtype: torch.dtype = torch.float16,
 ) -> None:
     """Write config.json and model.safetensors, each atomically.
@@ -78,7 +78,8 @@ def save_weights(
             stored = value.detach().to("cpu", dtype if value.is_floating_point() else value.dtype)
             tensors[f"{name}.{key}"] = stored.contiguous()
     settings = to_json(config)
-    metadata = {"format": "pt", "config": json.dumps(settings)}
+    # One key only: safetensors writes several in random order, and equal weights are equal files.
+    metadata = {"config": json.dumps(settings)}
     write_json(folder / CONFIG, settings)
     write_atomically(folder / TENSORS, lambda path: save_file(tensors, path, metadata))
 

@@ -1,4 +1,4 @@
-"""What every family promises, and what CycleGAN computes, with generators whose answers are known."""
+"""What every family promises, and what CycleGAN computes with generators of known answers."""
 
 import pytest
 import torch

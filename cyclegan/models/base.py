@@ -11,6 +11,7 @@ from cyclegan.config import Direction
 
 Batch = Mapping[str, Tensor]
 Cache = dict[str, Tensor]
+Networks = Mapping[str, nn.Module] | nn.ModuleDict
 
 
 @dataclass(frozen=True)
@@ -75,5 +76,5 @@ class Model(nn.Module, ABC):
 
     @staticmethod
     @abstractmethod
-    def sample(networks: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
+    def sample(networks: Networks, batch: Batch) -> dict[str, Tensor]:
         """Make what a sample grid shows, by name and in order, from the shipped networks."""

@@ -1,6 +1,6 @@
 """CycleGAN: unpaired translation between two domains (Zhu, Park, Isola and Efros 2017)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, final
 
@@ -14,7 +14,7 @@ from cyclegan.losses import (
     generator_adversarial,
     reconstruction,
 )
-from cyclegan.models.base import Batch, Cache, Model, Phase
+from cyclegan.models.base import Batch, Cache, Model, Networks, Phase
 from cyclegan.networks import PatchDiscriminator, ResnetGenerator, UnetGenerator, initialise
 
 
@@ -230,7 +230,7 @@ class CycleGAN(Model):
         return {"adversarial": loss_a + loss_b}
 
     @staticmethod
-    def sample(networks: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
+    def sample(networks: Networks, batch: Batch) -> dict[str, Tensor]:
         real_a, real_b = batch["real_a"], batch["real_b"]
         fake_b = networks["generator_ab"](real_a)
         fake_a = networks["generator_ba"](real_b)

@@ -1,9 +1,13 @@
 """How networks start."""
 
+from typing import TypeVar
+
 from torch import nn
 
+Network = TypeVar("Network", bound=nn.Module)
 
-def initialise(network: nn.Module, std: float = 0.02) -> nn.Module:
+
+def initialise(network: Network, std: float = 0.02) -> Network:
     """Draw every convolution's weights from N(0, std²) and set its bias to zero, in place.
 
     Batch-norm scales are drawn from N(1, std²). This is the DCGAN initialisation (Radford et al.

@@ -4,6 +4,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from cyclegan.networks.generator import Generator
+
 Upsample = Literal["resize", "bilinear", "transpose"]
 Padding = Literal["zeros", "reflect"]
 
@@ -25,7 +27,7 @@ class ResidualBlock(nn.Module):
         return x + self.body(x)
 
 
-class ResnetGenerator(nn.Module):
+class ResnetGenerator(Generator):
     """c7s1-w, d2w, d4w, R4w × blocks, u2w, uw, c7s1-out (Zhu et al. 2017, appendix 7.2).
 
     Args:

@@ -5,10 +5,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from cyclegan.networks.generator import Generator
+
 Norm = Literal["instance", "batch"]
 
 
-class UnetGenerator(nn.Module):
+class UnetGenerator(Generator):
     """An encoder-decoder down to 1x1 with a skip connection at every level.
 
     Args:
