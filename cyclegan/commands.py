@@ -203,7 +203,9 @@ def main(arguments: Sequence[str]) -> int:
         print(f"cyclegan: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
-        print(f"cyclegan: {error.filename}: {error.strerror}.", file=sys.stderr)
+        named = error.filename and error.strerror
+        text = f"{error.filename}: {error.strerror}" if named else str(error)
+        print(f"cyclegan: {text}.", file=sys.stderr)
     except KeyboardInterrupt:
         print("cyclegan: stopped.", file=sys.stderr)
         return 130

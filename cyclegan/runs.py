@@ -133,13 +133,15 @@ def describe(
 def refuse_changes(folder: Path, config: RunConfig) -> None:
     """Refuse to continue a run with other networks or other photos.
 
+    Loss weights and the way in which photos are cut may change on the way.
+
     Raises ConfigError naming the setting and both of its values.
     """
     before = _read_object(folder / RUN).get("config")
     if not isinstance(before, dict):
         return
     now = to_json(config)
-    changeable = {"workers", "license", "description", "notes"}
+    changeable = {"workers", "license", "description", "notes", "resize", "zoom", "crop", "flip"}
     for part in ("model", "data"):
         old = before.get(part)
         for key, value in now[part].items():

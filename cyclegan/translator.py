@@ -61,8 +61,10 @@ class Translator:
         for network in weights.networks.values():
             network.to(self.device)
         self._channels = family.channels(weights.settings)
-        sides = weights.config.short_sides
-        self._largest_short_side = sides[1] if sides else None
+        config = weights.config
+        # Weights from elsewhere do not say; CycleGANs are commonly trained on 1.12 image sizes.
+        unknown = round(1.12 * config.image_size)
+        self._short_sides = config.short_sides or (0, unknown)
 
     @classmethod
     def load(
@@ -133,7 +135,7 @@ class Translator:
         network = cast(Generator, self.weights.networks[self._names[direction]])
         real = to_tensor(image, self._channels[direction[0]]).unsqueeze(0)
         with self._lock:
-            fake = run_scaled(network, real.to(self.device), self._largest_short_side)
+            fake = run_scaled(network, real.to(self.device), self._short_sides)
         return to_image(fake[0])
 
 
@@ -154,25 +156,33 @@ def prepare(image: str | Path | Image.Image) -> Image.Image:
     return loaded.resize(size, Image.Resampling.LANCZOS)
 
 
-def run_scaled(network: Generator, real: Tensor, largest_short_side: int | None) -> Tensor:
+def run_scaled(network: Generator, real: Tensor, short_sides: tuple[int, int]) -> Tensor:
     """Run a generator on [1, C, H, W] at a scale that it was trained for; the size stays.
 
-    A network that saw whole photos at 286 pixels takes a 4000-pixel apple for texture. So a larger
-    picture is translated small, and what changed is enlarged and added to the picture, whose own
-    fine detail stays. With other channels out than in there is nothing to add to: the small result
-    itself is enlarged.
+    A network that saw whole photos with a short side of 286 pixels takes a 4000-pixel apple for
+    texture. So a picture is resized before the network, and what the network changed is resized
+    back and added to the picture, whose own fine detail stays. With other channels out than in
+    there is nothing to add to: the result itself is resized.
+
+    `short_sides` is the range of short sides that the network was trained for, in pixels.
     """
     height, width = real.shape[-2:]
-    scale = (largest_short_side or min(height, width)) / min(height, width)
-    if scale >= 1:
+    short = min(height, width)
+    wanted = min(max(short, short_sides[0]), short_sides[1])
+    # A strip is not enlarged beyond what a picture may measure.
+    scale = min(wanted / short, max(1.0, MAX_SIDE / max(height, width)))
+    if scale == 1:
         return run_padded(network, real)
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
-    small = F.interpolate(real, size, mode="bicubic", antialias=True).clamp(-1, 1)
-    fake = run_padded(network, small)
-    if fake.shape != small.shape:
-        return F.interpolate(fake, (height, width), mode="bicubic").clamp(-1, 1)
-    change = F.interpolate(fake - small, (height, width), mode="bicubic")
-    return (real + change).clamp(-1, 1)
+    resized = _resize(real, size).clamp(-1, 1)
+    fake = run_padded(network, resized)
+    if fake.shape != resized.shape:
+        return _resize(fake, (height, width)).clamp(-1, 1)
+    return (real + _resize(fake - resized, (height, width))).clamp(-1, 1)
+
+
+def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(images, size, mode="bicubic", antialias=True)
 
 
 def run_padded(network: Generator, real: Tensor) -> Tensor:
