@@ -105,6 +105,10 @@ class TrainingConfig(Strict):
     """Steps between checkpoints; the weights folder is renewed with them."""
     keep_checkpoints: int = 2
     """How many of the newest checkpoints stay on the disk."""
+    change_blur: float = 0.0
+    """For the weights: blur what the networks change by so many pixels before it is added to a
+    photo. Short trainings paint colours well and detail badly; the photo then keeps its own. 0 for
+    translations that are textures, such as stripes."""
     tracker: Literal["none", "tensorboard", "wandb"] = "none"
     """Also log to TensorBoard or Weights & Biases, which must be installed."""
 
@@ -121,6 +125,7 @@ class TrainingConfig(Strict):
         )
         _check(self.learning_rate > 0, f"learning_rate is {self.learning_rate}; above 0.")
         _check(0 <= self.decay_from <= 1, f"decay_from is {self.decay_from}; from 0 to 1.")
+        _check(0 <= self.change_blur <= 100, "change_blur must be from 0 to 100.")
         _check(0 <= self.ema < 1, f"ema is {self.ema}; it must be in [0, 1).")
 
 

@@ -80,6 +80,7 @@ class RunWriter:
             settings=to_json(config.model),
             step=step,
             short_sides=short_sides(config.data),
+            change_blur=config.training.change_blur,
         )
         save_weights(folder, weights, networks)
         # The sheet leaves out the photos themselves, which may not be the trainer's to publish.
@@ -167,7 +168,7 @@ def _settings(config: RunConfig) -> dict[str, object]:
     data = ("image_size", "resize", "zoom", "crop", "flip")
     training = (
         "batch_size", "accumulate", "learning_rate", "beta1", "beta2", "decay_from", "ema", "seed",
-        "precision",
+        "precision", "change_blur",
     )  # fmt: skip
     return {
         **to_json(config.model),

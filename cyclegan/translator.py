@@ -1,6 +1,7 @@
 """Inference: a picture in, a picture out."""
 
 import logging
+import math
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
+from torchvision.transforms.v2.functional import gaussian_blur
 
 from cyclegan import hub
 from cyclegan.config import Direction
@@ -65,6 +67,7 @@ class Translator:
         # Weights from elsewhere do not say; CycleGANs are commonly trained on 1.12 image sizes.
         unknown = round(1.12 * config.image_size)
         self._short_sides = config.short_sides or (0, unknown)
+        self._blur = config.change_blur
 
     @classmethod
     def load(
@@ -135,7 +138,7 @@ class Translator:
         network = cast(Generator, self.weights.networks[self._names[direction]])
         real = to_tensor(image, self._channels[direction[0]]).unsqueeze(0)
         with self._lock:
-            fake = run_scaled(network, real.to(self.device), self._short_sides)
+            fake = run_scaled(network, real.to(self.device), self._short_sides, self._blur)
         return to_image(fake[0])
 
 
@@ -156,7 +159,9 @@ def prepare(image: str | Path | Image.Image) -> Image.Image:
     return loaded.resize(size, Image.Resampling.LANCZOS)
 
 
-def run_scaled(network: Generator, real: Tensor, short_sides: tuple[int, int]) -> Tensor:
+def run_scaled(
+    network: Generator, real: Tensor, short_sides: tuple[int, int], blur: float = 0.0
+) -> Tensor:
     """Run a generator on [1, C, H, W] at a scale that it was trained for; the size stays.
 
     A network that saw whole photos with a short side of 286 pixels takes a 4000-pixel apple for
@@ -164,21 +169,27 @@ def run_scaled(network: Generator, real: Tensor, short_sides: tuple[int, int]) -
     back and added to the picture, whose own fine detail stays. With other channels out than in
     there is nothing to add to: the result itself is resized.
 
-    `short_sides` is the range of short sides that the network was trained for, in pixels.
+    `short_sides` is the range of short sides that the network was trained for, in pixels; `blur`
+    the standard deviation, in pixels of that scale, by which the change is blurred.
     """
     height, width = real.shape[-2:]
     short = min(height, width)
     wanted = min(max(short, short_sides[0]), short_sides[1])
     # A strip is not enlarged beyond what a picture may measure.
     scale = min(wanted / short, max(1.0, MAX_SIDE / max(height, width)))
-    if scale == 1:
+    if scale == 1 and not blur:
         return run_padded(network, real)
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
     resized = _resize(real, size).clamp(-1, 1)
     fake = run_padded(network, resized)
     if fake.shape != resized.shape:
         return _resize(fake, (height, width)).clamp(-1, 1)
-    return (real + _resize(fake - resized, (height, width))).clamp(-1, 1)
+    change = fake - resized
+    if blur:
+        # Three standard deviations, but a picture cannot be mirrored beyond its own size.
+        reach = [min(math.ceil(3 * blur), side - 1) for side in (size[1], size[0])]
+        change = gaussian_blur(change, [2 * r + 1 for r in reach], [blur, blur])
+    return (real + _resize(change, (height, width))).clamp(-1, 1)
 
 
 def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:

@@ -37,6 +37,9 @@ class WeightsConfig(Strict):
         short_sides: the range in which the short side of a whole photo lay while training, in
             pixels; None when unknown. Outside of it the networks see things at a size that is new
             to them.
+        change_blur: by how many pixels (a standard deviation, at the scale of training) to blur
+            what the networks change before it is added to the picture, which keeps its own fine
+            detail; 0 takes the change as it is.
     """
 
     format: Literal[1]
@@ -47,6 +50,11 @@ class WeightsConfig(Strict):
     settings: dict[str, Any]
     step: int = 0
     short_sides: tuple[int, int] | None = None
+    change_blur: float = 0.0
+
+    def __post_init__(self):
+        if not 0 <= self.change_blur <= 100:
+            raise ValueError(f"change_blur is {self.change_blur}; it must be from 0 to 100.")
 
 
 @dataclass(frozen=True)

@@ -39,9 +39,15 @@ def levels(count: int) -> float:
 
 
 def make(
-    ab: Generator, ba: Generator, short_sides: tuple[int, int] | None = None, **settings: Any
+    ab: Generator,
+    ba: Generator,
+    short_sides: tuple[int, int] | None = None,
+    change_blur: float = 0.0,
+    **settings: Any,
 ) -> Translator:
-    config = WeightsConfig(1, "cyclegan", "dark", "bright", 32, settings, short_sides=short_sides)
+    config = WeightsConfig(
+        1, "cyclegan", "dark", "bright", 32, settings, 0, short_sides, change_blur
+    )
     networks: dict[str, nn.Module] = {"generator_ab": ab, "generator_ba": ba}
     weights = Weights(config, CycleGANConfig(**settings), networks)
     info = Info("memory", "memory", None, {"a": "dark", "b": "bright"}, 32)
@@ -254,3 +260,35 @@ def test_nothing_keeps_gradients(translator: Translator) -> None:
     make(Spy(), Spy()).translate(scene((8, 8)))
     assert seen == [False]
     assert to_tensor(scene((8, 8))).requires_grad is False
+
+
+class Invert(Add):
+    """Paints the negative: a change as strong as the picture itself, in every frequency."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return -super().forward(x)
+
+
+@pytest.mark.parametrize("size", [(24, 24), (48, 96), (5, 9), (1, 1)])
+def test_a_blurred_change_leaves_the_fine_detail_of_the_picture(size: tuple[int, int]) -> None:
+    # A checkerboard of single pixels around grey: its mean is grey, so a blurred negative of it
+    # changes next to nothing, while the sharp negative swaps black and white.
+    rows, columns = np.indices((size[1], size[0]))
+    board = Image.fromarray((((rows + columns) % 2) * 200 + 28).astype(np.uint8)).convert("RGB")
+    sides = (min(size), min(size))
+    sharp = make(Invert(), Add(), short_sides=sides).translate(board)
+    assert np.abs(np.asarray(sharp).astype(int) - (255 - np.asarray(board).astype(int))).max() <= 1
+    if min(size) >= 24:
+        soft = make(Invert(), Add(), short_sides=sides, change_blur=4.0).translate(board)
+        inner = np.s_[8:-8, 8:-8]
+        difference = np.asarray(soft).astype(int)[inner] - np.asarray(board).astype(int)[inner]
+        assert np.abs(difference).max() <= 2
+    else:
+        soft = make(Invert(), Add(), short_sides=sides, change_blur=4.0).translate(board)
+        assert soft.size == size
+
+
+def test_a_blurred_change_keeps_broad_changes() -> None:
+    real = scene((60, 40))
+    networks = make(Add(levels(50)), Add(), short_sides=(16, 24), change_blur=3.0)
+    assert np.abs(np.asarray(networks.translate(real)) - brighter(real, 50)).max() <= 1
