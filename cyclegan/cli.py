@@ -63,7 +63,7 @@ def train(arguments: Sequence[str]) -> int:
     logging.getLogger("httpx2").setLevel(logging.WARNING)
     try:
         config = parse_training(arguments)
-        # Imported late: --help and a mistyped flag should not wait for torch.
+        # Accelerate takes seconds to import, for which --help and a mistyped flag need not wait.
         from cyclegan.training import Trainer
 
         trainer = Trainer(config)
@@ -71,6 +71,14 @@ def train(arguments: Sequence[str]) -> int:
     except UserError as error:
         print(f"train.py: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        # A full or vanished disk; files are renamed into place, so the older ones are whole.
+        print(
+            f"train.py: {error.filename or 'The run'} cannot be written or read "
+            f"({error.strerror or error}); mend that and run the command again.",
+            file=sys.stderr,
+        )
+        return 1
     if trainer.finished_steps < trainer.total:
         print(
             f"Stopped at step {trainer.finished_steps} of {trainer.total} and saved; "

@@ -215,6 +215,10 @@ class UnpairedDataset(Dataset[dict[str, Tensor]]):
         raise DataError(f"No picture of domain {side.upper()} can be read any more.")
 
 
+DATASETS = {"unpaired": UnpairedDataset}
+"""By what a family of models says that it trains on."""
+
+
 def load_probes(dataset: UnpairedDataset, count: int) -> dict[str, Tensor]:
     """Load the images that sample grids show: `count` a side, cut from the middle.
 

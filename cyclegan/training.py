@@ -55,7 +55,7 @@ class Trainer:
         self.config = config = RunConfig(
             config.model, data.resolve(config.data), settings, config.hub
         )
-        self.dataset = data.UnpairedDataset(
+        self.dataset = data.DATASETS[family.data](
             self.images["a"], self.images["b"], config.data, settings.seed, channels
         )
 
@@ -176,12 +176,12 @@ class Trainer:
         settings, hub = self.config.training, self.config.hub
         main = self.accelerator.is_main_process
         pusher = None
+        if main and hub.push_to_hub:
+            pusher = Pusher(hub.push_to_hub, private=hub.private)
         if main:
             self.writer.rewind(self.finished_steps)
             self.writer.describe(describe(self.config, self.images, str(self.device)))
             self._status("running")
-            if hub.push_to_hub:
-                pusher = Pusher(hub.push_to_hub, private=hub.private)
             if self.finished_steps == 0:
                 self._sample()
         try:
@@ -207,14 +207,16 @@ class Trainer:
         batches = self._batches()
         log = LossLog()
         clock, logged_at = time.perf_counter(), self.finished_steps
-        while self.finished_steps < self.total and not self.stop_requested.is_set():
+        ended = self.finished_steps >= self.total
+        while not ended:
             losses = self.step([next(batches) for _ in range(settings.accumulate)])
             log.add(losses, self.finished_steps)
             bar.update()
+            # Asked once: a signal between two of the questions below would answer them differently.
+            ended = self.finished_steps == self.total or self.stop_requested.is_set()
 
-            def due(every: int | None) -> bool:
-                ended = self.finished_steps == self.total or self.stop_requested.is_set()
-                return ended or (every is not None and self.finished_steps % every == 0)
+            def due(every: int, step: int = self.finished_steps, ended: bool = ended) -> bool:
+                return ended or step % every == 0
 
             if due(settings.log_every):
                 self.losses = log.read()

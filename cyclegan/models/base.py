@@ -38,7 +38,7 @@ class Model(nn.Module, ABC):
         family: its name on the command line and in config.json.
         Config: its frozen dataclass of settings.
         presets: by name, what a preset changes in each part of a RunConfig.
-        data: the kind of data set it trains on; "unpaired".
+        data: the kind of data set it trains on, a key of data.DATASETS.
         translators: for each direction, the network that translates.
         ships: the networks that make up its weights.
     """
