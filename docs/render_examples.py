@@ -1,7 +1,7 @@
 """Render the example pictures of the page and the README; every one is computed from numbers only.
 
-    pip install mitsuba pillow numpy     (and pyoidn, Intel's denoiser: see DENOISER)
-    python docs/render_examples.py --out cyclegan/ui/examples
+pip install mitsuba pillow numpy     (and pyoidn, Intel's denoiser: see DENOISER)
+python docs/render_examples.py --out cyclegan/ui/examples
 """
 
 from __future__ import annotations
@@ -94,7 +94,9 @@ def mix(a: Array | tuple, b: Array | tuple, t: Array) -> Array:
 def globe(rows: int) -> tuple[Array, Array, Array, Array]:
     """Angle from the pole, angle around, unit direction and triangles of a lat-long grid."""
     # The ends stop short of the poles: coincident vertices there would have no normal.
-    theta, phi = np.mgrid[0.004:np.pi - 0.004:rows * 1j, 0:2 * np.pi - np.pi / rows:2j * rows]
+    theta, phi = np.mgrid[
+        0.004 : np.pi - 0.004 : rows * 1j, 0 : 2 * np.pi - np.pi / rows : 2j * rows
+    ]
     s = np.sin(theta)
     a = np.arange(phi.size).reshape(phi.shape)
     b = np.roll(a, -1, axis=1)  # the columns wrap around
@@ -140,8 +142,12 @@ def apple(kind: str, seed: int, rows: int) -> Parts:
     color = mix(color, (0.16, 0.11, 0.07), smooth(0.16, 0.06, s) * ~up)
     rough = 0.20 + 0.22 * noise(d, 2.5, seed + 6) + 0.2 * spot
     verts, more, brown, dull = stem(rng)
-    return (np.concatenate([p.reshape(-1, 3), verts]), np.concatenate([faces, more + theta.size]),
-            np.concatenate([color.reshape(-1, 3), brown]), np.concatenate([rough.ravel(), dull]))
+    return (
+        np.concatenate([p.reshape(-1, 3), verts]),
+        np.concatenate([faces, more + theta.size]),
+        np.concatenate([color.reshape(-1, 3), brown]),
+        np.concatenate([rough.ravel(), dull]),
+    )
 
 
 def orange(seed: int, rows: int) -> Parts:
@@ -174,16 +180,22 @@ def orange(seed: int, rows: int) -> Parts:
 def to_mesh(verts: Array, faces: Array, color: Array, rough: Array) -> mi.Mesh:
     """Turn arrays into a Mitsuba mesh with a waxy, vertex-coloured skin."""
     props = mi.Properties()
-    skin = {key: {"type": "mesh_attribute", "name": f"vertex_{key}"}
-            for key in ("base_color", "roughness")}
+    skin = {
+        key: {"type": "mesh_attribute", "name": f"vertex_{key}"}
+        for key in ("base_color", "roughness")
+    }
     props["mesh_bsdf"] = mi.load_dict({"type": "principled", "specular": 0.5, **skin})
     mesh = mi.Mesh("fruit", len(verts), len(faces), has_vertex_normals=True, props=props)
     # Reflectance is linear, the colours here are picked in sRGB.
     mesh.add_attribute("vertex_base_color", 3, np.clip(color, 0, 1).ravel() ** 2.2)
     mesh.add_attribute("vertex_roughness", 1, np.clip(rough, 0.05, 1))
     params = mi.traverse(mesh)
-    params.update({"vertex_positions": verts.astype(np.float32).ravel(),
-                   "faces": faces.astype(np.uint32).ravel()})
+    params.update(
+        {
+            "vertex_positions": verts.astype(np.float32).ravel(),
+            "faces": faces.astype(np.uint32).ravel(),
+        }
+    )
     return mesh
 
 
@@ -191,8 +203,10 @@ def surface(color: Array | tuple, rough: float) -> dict:
     """A principled material with an sRGB colour or colour image."""
     color = color if np.ndim(color) == 3 else np.tile(color, (2, 2, 1))
     paint = {"type": "bitmap", "raw": True, "bitmap": mi.Bitmap(np.float32(color) ** 2.2)}
-    return {"type": "twosided", "bsdf": {"type": "principled", "roughness": rough,
-                                         "specular": 0.4, "base_color": paint}}
+    return {
+        "type": "twosided",
+        "bsdf": {"type": "principled", "roughness": rough, "specular": 0.4, "base_color": paint},
+    }
 
 
 def wood(seed: int, boards: float) -> Array:
@@ -228,8 +242,11 @@ def surroundings(shop: bool, seed: int) -> dict:
         pane = (wx < 0.6) & (wy < 0.55) & (wx > 0.035) & (np.abs(wy - 0.3) > 0.03)
         lamps = [(pane, (11, 12.2, 13.6)), (np.hypot(ax - 0.5, az + 0.3) < 0.16, (42, 31, 19))]
     room += sum(where[..., None] * np.array(color) for where, color in lamps)
-    return {"type": "envmap", "bitmap": mi.Bitmap(room.astype(np.float32)),
-            "to_world": T().rotate([1, 0, 0], 90)}
+    return {
+        "type": "envmap",
+        "bitmap": mi.Bitmap(room.astype(np.float32)),
+        "to_world": T().rotate([1, 0, 0], 90),
+    }
 
 
 def pack(radii: Array, low: Array, high: Array, seed: int) -> Array:
@@ -255,8 +272,12 @@ def heap(kinds: list[str], at: Array, radii: Array, seed: int) -> mi.Mesh:
     rng = np.random.default_rng(seed)
     rows = 440 if len(at) == 1 else 220 if len(at) < 12 else 150
     # Ten different ones, each turned another way, are enough for a heap.
-    models = [orange(seed + k, rows) if (kind := kinds[k % len(kinds)]) == "orange"
-              else apple(kind, seed + k, rows) for k in range(min(len(at), 10))]
+    models = [
+        orange(seed + k, rows)
+        if (kind := kinds[k % len(kinds)]) == "orange"
+        else apple(kind, seed + k, rows)
+        for k in range(min(len(at), 10))
+    ]
     heaped: list[Parts] = []
     for k, (place, radius) in enumerate(zip(at, radii, strict=True)):
         verts, faces, *skin = models[k % len(models)]
@@ -278,10 +299,18 @@ def arrangement(bays: list[str], count: int, crate: tuple, shop: bool, seed: int
     scene = {"top": {"type": "rectangle", "bsdf": top, "to_world": place}}
     if not shop:  # a painted wall and a mug, both out of focus
         place = T().translate([0, 30, 30]).rotate([1, 0, 0], 90).scale(45)
-        scene["wall"] = {"type": "rectangle", "bsdf": surface((0.80, 0.77, 0.70), 0.5),
-                         "to_world": place}
-        scene["mug"] = {"type": "cylinder", "bsdf": surface((0.42, 0.48, 0.52), 0.25),
-                        "radius": 4.2, "p0": [13 * turn, 20, 0], "p1": [13 * turn, 20, 9.5]}
+        scene["wall"] = {
+            "type": "rectangle",
+            "bsdf": surface((0.80, 0.77, 0.70), 0.5),
+            "to_world": place,
+        }
+        scene["mug"] = {
+            "type": "cylinder",
+            "bsdf": surface((0.42, 0.48, 0.52), 0.25),
+            "radius": 4.2,
+            "p0": [13 * turn, 20, 0],
+            "p1": [13 * turn, 20, 9.5],
+        }
     edges, skin = np.linspace(-x, x, len(bays) + 1), surface(wood(2 * seed + 1, 2), 0.6)
     boards = [((edge, 0), (0.3, y)) for edge in edges]
     boards += [((0, end), (x + 0.3, 0.4)) for end in (-y, y)]
@@ -299,28 +328,43 @@ def arrangement(bays: list[str], count: int, crate: tuple, shop: bool, seed: int
 def photograph(name: str, seed: int, spp: int) -> Array:
     """Path-trace a picture; linear RGB."""
     (width, height), bays, count, crate, eye, look, angle = SHOTS[name]
-    scene = mi.load_dict({
-        "type": "scene", "light": surroundings(crate == BIG, seed),
-        **arrangement(bays, count, crate, crate == BIG, seed),
-        "integrator": {"type": "aov", "aovs": "skin:albedo,facing:sh_normal",
-                       "image": {"type": "path", "max_depth": 5}},
-        "camera": {"type": "thinlens", "fov": angle, "aperture_radius": 0.25,
-                   "focus_distance": math.dist(eye, look) - 3,
-                   "to_world": T().look_at(eye, look, [0, 0, 1]),
-                   "film": {"type": "hdrfilm", "rfilter": {"type": "box"}, "pixel_format": "rgb",
-                            "width": width, "height": height}},
-    })
+    scene = mi.load_dict(
+        {
+            "type": "scene",
+            "light": surroundings(crate == BIG, seed),
+            **arrangement(bays, count, crate, crate == BIG, seed),
+            "integrator": {
+                "type": "aov",
+                "aovs": "skin:albedo,facing:sh_normal",
+                "image": {"type": "path", "max_depth": 5},
+            },
+            "camera": {
+                "type": "thinlens",
+                "fov": angle,
+                "aperture_radius": 0.25,
+                "focus_distance": math.dist(eye, look) - 3,
+                "to_world": T().look_at(eye, look, [0, 0, 1]),
+                "film": {
+                    "type": "hdrfilm",
+                    "rfilter": {"type": "box"},
+                    "pixel_format": "rgb",
+                    "width": width,
+                    "height": height,
+                },
+            },
+        }
+    )
     # Short passes bound the memory, and clipping each one removes stray bright samples.
     runs = range(max(1, spp // 16))
     layers = np.mean([np.clip(mi.render(scene, spp=16, seed=k), -1, 12) for k in runs], axis=0)
-    layers = [np.ascontiguousarray(layers[..., k:k + 3], np.float32) for k in (0, 3, 6)]
+    layers = [np.ascontiguousarray(layers[..., k : k + 3], np.float32) for k in (0, 3, 6)]
     return DENOISER.denoise(*layers, hdr=True) if DENOISER else layers[0]
 
 
 def develop(linear: Array, seed: int) -> Image.Image:
     """What a phone makes of the light: exposure, falloff, contrast, glare and sensor noise."""
     h, w, _ = linear.shape
-    y, x = np.mgrid[-1:1:h * 1j, -1:1:w * 1j]
+    y, x = np.mgrid[-1 : 1 : h * 1j, -1 : 1 : w * 1j]
     level = np.exp(np.log(linear.mean(-1) + 1e-3).mean())
     light = linear * (0.18 / level) * (1 - 0.16 * (x * x + y * y))[..., None]
     grain = np.random.default_rng(seed).normal(size=light.shape)

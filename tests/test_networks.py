@@ -276,10 +276,6 @@ def test_outputs_fill_the_value_range_and_do_not_leave_it(network: nn.Module) ->
     assert fake.max() > 0.99
 
 
-@torch.no_grad()
-
-
-
 @pytest.mark.parametrize(
     ("network", "argument", "value"),
     [
