@@ -1,6 +1,6 @@
 """Take the picture of the page that opens the README: `python docs/screenshot.py`.
 
-Needs `pip install -e '.[test]'` and a Chromium; the page runs with the weights that ship.
+Needs what tests/requirements.txt lists and a Chromium; the page runs with the weights that ship.
 """
 
 import argparse
