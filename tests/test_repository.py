@@ -47,7 +47,7 @@ def test_readme_is_a_valid_space():
 def test_every_requirement_has_a_lower_and_an_upper_bound():
     for file in ("requirements.txt", "tests/requirements.txt"):
         for line in (ROOT / file).read_text().split():
-            assert re.fullmatch(r"[a-z_-]+>=[\d.]+,<[\d.]+", line), line
+            assert re.fullmatch(r"[a-z0-9_-]+>=[\d.]+,<[\d.]+", line), line
 
 
 def test_commands_of_the_readme_parse():
