@@ -121,6 +121,7 @@ def describe(
     """Make run.json: the config, what it ran on, and which code made it."""
     return {
         "format": 1,
+        "model": family_of(config.model).family,
         "config": to_json(config),
         "images": {side: len(files) for side, files in images.items()},
         "seed": config.training.seed,

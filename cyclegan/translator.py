@@ -3,6 +3,7 @@
 import logging
 import math
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -11,7 +12,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.transforms.v2.functional import gaussian_blur
 
 from cyclegan import hub
 from cyclegan.config import Direction
@@ -68,6 +68,9 @@ class Translator:
         unknown = round(1.12 * config.image_size)
         self._short_sides = config.short_sides or (0, unknown)
         self._blur = config.change_blur
+        if self._blur:
+            # Imported while loading, which the page does in the background.
+            _gaussian_blur()
 
     @classmethod
     def load(
@@ -188,8 +191,15 @@ def run_scaled(
     if blur:
         # Three standard deviations, but a picture cannot be mirrored beyond its own size.
         reach = [min(math.ceil(3 * blur), side - 1) for side in (size[1], size[0])]
-        change = gaussian_blur(change, [2 * r + 1 for r in reach], [blur, blur])
+        change = _gaussian_blur()(change, [2 * r + 1 for r in reach], [blur, blur])
     return (real + _resize(change, (height, width))).clamp(-1, 1)
+
+
+def _gaussian_blur() -> Callable[..., Tensor]:
+    # torchvision takes seconds to import, and few weights need it.
+    from torchvision.transforms.v2.functional import gaussian_blur
+
+    return gaussian_blur
 
 
 def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:

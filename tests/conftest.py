@@ -91,5 +91,7 @@ def constant_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         networks[name] = network
     folder = tmp_path_factory.mktemp("weights") / "black2white"
     settings = to_json(CycleGANConfig(width=2, blocks=1))
-    save_weights(folder, WeightsConfig(1, "cyclegan", "black", "white", 16, settings), networks)
+    save_weights(
+        folder, WeightsConfig(1, "cyclegan", "black", "white", 16, settings, 0, (1, 4096)), networks
+    )
     return folder
