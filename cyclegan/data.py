@@ -222,12 +222,15 @@ DATASETS = {"unpaired": UnpairedDataset}
 def load_probes(dataset: UnpairedDataset, count: int) -> dict[str, Tensor]:
     """Load the images that sample grids show: `count` a side, cut from the middle.
 
+    They are resized as for training, by --resize but without --zoom, since at another scale the
+    networks look worse than they are.
+
     Taken at random, by the data set's seed, from the test folders where there are any and from the
     training photos elsewhere. Returns "real_a" and "real_b": float32 [count, C, size, size] in
     [-1, 1], both of the same count.
     """
     tests = folders(dataset.config, "test")
-    config = replace(dataset.config, resize=1.0, zoom=1.0, crop="centre", flip=False)
+    config = replace(dataset.config, zoom=1.0, crop="centre", flip=False)
     random = np.random.default_rng((dataset.seed, 2))
     probes: dict[str, list[Tensor]] = {side: [] for side in SIDES}
     for side, images in probes.items():
