@@ -59,6 +59,11 @@ class DataConfig(Strict):
     """Mirror half of the images."""
     workers: int | None = None
     """Processes that read images; by default none on a CPU and four beside an accelerator."""
+    cache: Literal["none", "ram"] = "none"
+    """"ram" decodes every photo once and keeps it in memory; the images are the same."""
+    probes: Path | None = None
+    """Folder with A and B, whose pictures samples show; by default a few test photos, chosen once
+    at random and kept in the run."""
 
     def __post_init__(self):
         _check(self.image_size >= 8, f"image_size is {self.image_size}; it must be at least 8.")
@@ -100,11 +105,21 @@ class TrainingConfig(Strict):
     log_every: int = 50
     """Steps between lines in metrics.jsonl, where the losses are brought to the CPU."""
     sample_every: int = 500
-    """Steps between sample grids."""
+    """Steps between samples and validation losses."""
     checkpoint_every: int = 500
     """Steps between checkpoints; the weights folder is renewed with them."""
     keep_checkpoints: int = 2
     """How many of the newest checkpoints stay on the disk."""
+    keep_best: str | None = None
+    """Also keep the checkpoint with the lowest value of this, and ship its weights: kid or fid
+    (with --evaluate-every), kid_a2b and so on, or a validation loss such as generators/cycle."""
+    validation_images: int = 32
+    """Test photos of each domain for validation losses; 0 for none."""
+    evaluate_every: int | None = None
+    """Steps between FID and KID, which need torch-fidelity; by default never."""
+    feature_extractor: Path | None = None
+    """A file to use for FID and KID instead of the Inception weights that torch-fidelity
+    downloads: those weights, or any network as TorchScript."""
     change_blur: float = 0.0
     """For the weights: blur what the networks change by so many pixels before it is added to a
     photo. Short trainings paint colours well and detail badly; the photo then keeps its own. 0 for
@@ -123,6 +138,16 @@ class TrainingConfig(Strict):
             self.steps is None or self.epochs is None,
             "steps and epochs are both given; choose one.",
         )
+        _check(
+            self.evaluate_every is None or self.evaluate_every >= 1,
+            f"evaluate_every is {self.evaluate_every}; it must be at least 1.",
+        )
+        _check(
+            self.evaluate_every is not None
+            or not (self.keep_best or "").startswith(("fid", "kid")),
+            f"keep_best is {self.keep_best}, which is only measured with --evaluate-every.",
+        )
+        _check(self.validation_images >= 0, "validation_images must not be negative.")
         _check(self.learning_rate > 0, f"learning_rate is {self.learning_rate}; above 0.")
         _check(0 <= self.decay_from <= 1, f"decay_from is {self.decay_from}; from 0 to 1.")
         _check(0 <= self.change_blur <= 100, "change_blur must be from 0 to 100.")
@@ -136,7 +161,10 @@ class HubConfig(Strict):
     push_to_hub: str | None = None
     """USER/NAME on the Hugging Face Hub; created when it does not exist."""
     push_every: int | None = None
-    """Steps between pushes while training; by default only at the end."""
+    """Steps between pushes of weights, samples and metrics while training, which go out at most
+    once a minute; by default only at the end."""
+    push_photos: bool = False
+    """Also push the photos that the samples start from; you need the right to publish them."""
     private: bool = False
     """Create the repository as a private one."""
 

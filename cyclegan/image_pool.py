@@ -30,10 +30,11 @@ class ImagePool(nn.Module):
         """Take a batch [N, C, H, W] and return one of the same shape, type and device, detached.
 
         While the pool fills, images are stored and passed through. Then each image is, with
-        probability one half, swapped for a random stored one, which it replaces.
+        probability one half, swapped for a random stored one, which it replaces. In evaluation mode
+        the pool passes everything through and stays as it is.
         """
         images = images.detach()
-        if self.size == 0:
+        if self.size == 0 or not self.training:
             return images
         return torch.stack([self._exchange(image) for image in images])
 

@@ -118,10 +118,14 @@ def to_tensor(image: Image.Image, channels: int = 3) -> Tensor:
     return pixels.permute(2, 0, 1).float().div(127.5).sub(1.0)
 
 
+def to_bytes(images: Tensor) -> Tensor:
+    """Round [-1, 1] to uint8 of the same shape, as picture files hold it; clips values outside."""
+    return images.detach().float().add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+
+
 def to_image(tensor: Tensor) -> Image.Image:
     """Turn [C, H, W] in [-1, 1], C being 1 or 3, into an RGB image; values outside are clipped."""
-    pixels = tensor.detach().float().add(1.0).mul(127.5).round().clamp(0, 255)
-    array = pixels.permute(1, 2, 0).to("cpu", torch.uint8).numpy()
+    array = to_bytes(tensor).permute(1, 2, 0).cpu().numpy()
     if array.shape[2] == 1:
         array = array[:, :, 0]
     return Image.fromarray(array).convert("RGB")

@@ -5,6 +5,7 @@ over the batch are one mean, as in the reference implementation. All are compute
 where mixed precision hands in less.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -43,6 +44,42 @@ def discriminator_adversarial(
 def reconstruction(output: Tensor, target: Tensor) -> Tensor:
     """Mean absolute difference: the cycle loss and the identity loss (Zhu et al. 2017, eq. 2)."""
     return F.l1_loss(output.float(), target.float())
+
+
+def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
+    """Half the squared slope of a discriminator at real images (Mescheder et al. 2018, eq. 9).
+
+    E‖∇D(real)‖² / 2, summed over pixels and channels, where D has one logit an image. Of N patches
+    it is ‖∇ΣD(real)‖² / 2N: for patches that do not overlap the mean of their penalties, whatever
+    the size of the image. Needs gradients of gradients, so it switches autocast off.
+    """
+    with torch.autocast(real.device.type, enabled=False):
+        real = real.detach().float().requires_grad_()
+        pred = discriminator(real)
+        (slope,) = torch.autograd.grad(pred.sum(), real, create_graph=True)
+        return slope.square().sum() / (2 * pred.numel())
+
+
+def luminance_correlation(images: Tensor, others: Tensor) -> Tensor:
+    """Pearson's correlation of light and dark in pairs of images: [N], from -1 to 1.
+
+    1 when one is the other brightened or dimmed, -1 when it is its negative, 0 when either is flat.
+    Both are [N, C, H, W], C being 3 (RGB) or 1 (grey) in either.
+    """
+    light, other = (_luminance(batch) for batch in (images, others))
+    # A thousandth of the range keeps flat images, which correlate with nothing, finite.
+    norms = (light.square().mean(1) + 1e-6).sqrt() * (other.square().mean(1) + 1e-6).sqrt()
+    return (light * other).mean(1) / norms
+
+
+def _luminance(images: Tensor) -> Tensor:
+    """Luma of Rec. 601 less its mean, flattened to [N, H * W]."""
+    images = images.float()
+    if images.shape[1] == 3:
+        red, green, blue = images.unbind(1)
+        images = 0.299 * red + 0.587 * green + 0.114 * blue
+    light = images.flatten(1)
+    return light - light.mean(1, keepdim=True)
 
 
 def _towards(pred: Tensor, target: float, kind: Adversarial) -> Tensor:

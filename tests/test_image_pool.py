@@ -82,6 +82,18 @@ def test_saved_and_loaded_it_goes_on_exactly() -> None:
     assert ask(again, range(30, 90)) == ask(pool, range(30, 90))
 
 
+@pytest.mark.parametrize("seen", [3, 30])
+def test_in_evaluation_mode_it_passes_everything_through_and_stays_as_it_is(seen: int) -> None:
+    pool, twin = ImagePool(8, seed=1), ImagePool(8, seed=1)
+    ask(pool, range(seen))
+    ask(twin, range(seen))
+    pool.eval()
+    assert ask(pool, range(100, 160)) == list(range(100, 160))
+    assert not pool(torch.ones(1, 3, 2, 2, requires_grad=True)).requires_grad
+    pool.train()
+    assert ask(pool, range(seen, 90)) == ask(twin, range(seen, 90))
+
+
 @pytest.mark.parametrize(
     "other",
     [

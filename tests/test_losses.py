@@ -5,8 +5,15 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
-from cyclegan.losses import discriminator_adversarial, generator_adversarial, reconstruction
+from cyclegan.losses import (
+    discriminator_adversarial,
+    generator_adversarial,
+    luminance_correlation,
+    r1_penalty,
+    reconstruction,
+)
 
 KINDS = ["least_squares", "bce", "hinge", "sigmoid_least_squares"]
 L3 = log(3)  # sigmoid(log 3) is 3/4, sigmoid(-log 3) is 1/4
@@ -96,3 +103,76 @@ def test_extreme_logits_stay_finite(kind: Any) -> None:
     extreme = patches([1e4, -1e4])
     assert generator_adversarial(extreme, kind).isfinite()
     assert discriminator_adversarial(extreme, -extreme, kind).isfinite()
+
+
+def test_r1_of_a_linear_discriminator_is_half_its_squared_weight() -> None:
+    weight = torch.tensor([3.0, -4.0]).view(1, 2, 1, 1).requires_grad_()
+    real = torch.randn(5, 2, 1, 1)
+    penalty = r1_penalty(lambda x: (weight * x).sum((1, 2, 3)), real)
+    assert penalty.item() == pytest.approx((9 + 16) / 2)
+    penalty.backward()
+    assert weight.grad is not None
+    # d/dw of |w|² / 2 is w.
+    torch.testing.assert_close(weight.grad, weight.detach())
+
+
+def test_r1_depends_on_where_a_curved_discriminator_is() -> None:
+    # D(x) = x², so D' = 2x, and the penalty is E[4x²] / 2.
+    real = torch.tensor([1.0, 3.0]).view(2, 1, 1, 1)
+    assert r1_penalty(lambda x: x.square().sum((1, 2, 3)), real).item() == pytest.approx(2 * 5.0)
+    assert not real.requires_grad
+
+
+@pytest.mark.parametrize("side", [4, 8, 32])
+def test_r1_of_disjoint_patches_is_that_of_one(side: int) -> None:
+    """Whatever the size of the image; a discriminator sees it as many small images."""
+    patches = nn.Conv2d(3, 1, 4, stride=4)
+    expected = patches.weight.square().sum() / 2
+    torch.testing.assert_close(r1_penalty(patches, torch.randn(2, 3, side, side)), expected)
+
+
+def test_r1_is_computed_in_float32_under_autocast() -> None:
+    discriminator, real = nn.Conv2d(3, 1, 4), torch.randn(2, 3, 9, 9)
+    full = r1_penalty(discriminator, real)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert discriminator(real).dtype == torch.bfloat16
+        low = r1_penalty(discriminator, real)
+    assert low.dtype == torch.float32
+    assert torch.equal(low, full)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_luminance_correlation_of_a_picture_and_what_it_became(channels: int) -> None:
+    photo = torch.rand(4, channels, 8, 8) * 2 - 1
+    for other, answer in (
+        (photo, 1.0),
+        (photo * 0.5 - 0.3, 1.0),
+        (-photo, -1.0),
+        (torch.full_like(photo, 0.7), 0.0),
+    ):
+        correlation = luminance_correlation(photo, other)
+        torch.testing.assert_close(correlation, torch.full((4,), answer), rtol=0, atol=1e-4)
+    halves = torch.tensor([1.0, 1.0, -1.0, -1.0]).view(1, 1, 1, 4)
+    stripes = torch.tensor([1.0, -1.0, 1.0, -1.0]).view(1, 1, 1, 4)
+    three = torch.tensor([1.0, 1.0, 1.0, -1.0]).view(1, 1, 1, 4)
+    assert luminance_correlation(halves, stripes).item() == pytest.approx(0, abs=1e-6)
+    # Means 0 and 1/2, deviations 1 and √3 / 2, covariance 1/2.
+    assert luminance_correlation(halves, three).item() == pytest.approx(1 / 3**0.5, abs=1e-4)
+
+
+def test_luminance_weighs_colours_as_rec_601_does() -> None:
+    # From black to one primary: the luminance of each, seen beside a grey ramp of the same levels.
+    levels = torch.tensor([0.299, 0.587, 0.114])
+    colours = torch.eye(3).view(1, 3, 1, 3)
+    grey = levels.view(1, 1, 1, 3)
+    assert luminance_correlation(colours, grey).item() == pytest.approx(1, abs=1e-4)
+    other = torch.tensor([0.299, 0.114, 0.587]).view(1, 1, 1, 3)
+    assert luminance_correlation(colours, other).item() < 0.5
+
+
+def test_luminance_of_flat_pictures_has_finite_gradients() -> None:
+    flat = torch.zeros(1, 3, 4, 4, requires_grad=True)
+    (1 - luminance_correlation(flat, torch.rand(1, 3, 4, 4))).mean().backward()
+    assert flat.grad is not None
+    assert flat.grad.isfinite().all()
+    assert flat.grad.abs().max() > 0

@@ -298,6 +298,7 @@ def test_outputs_fill_the_value_range_and_do_not_leave_it(network: nn.Module) ->
         (PatchDiscriminator, "downsamplings", 1),
         (PatchDiscriminator, "downsamplings", 5),
         (PatchDiscriminator, "padding", "same"),
+        (PatchDiscriminator, "norm", "batch"),
     ],
 )
 def test_illegal_arguments_are_refused_by_name(

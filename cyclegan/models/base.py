@@ -23,12 +23,15 @@ class Phase:
         trains: the networks that step; all others are frozen meanwhile.
         losses: from the batch, and a cache that lives for one training step and carries tensors
             from phase to phase, to the losses by name, already weighted. The loop minimises and
-            logs their sum, nothing else.
+            logs their sum, nothing else. Of a model in evaluation mode they are validation losses:
+            no augmentation, no pool, nothing that needs gradients.
+        rate: by what the learning rate is multiplied in this phase.
     """
 
     name: str
     trains: tuple[str, ...]
     losses: Callable[[Batch, Cache], dict[str, Tensor]]
+    rate: float = 1.0
 
 
 class Model(nn.Module, ABC):
@@ -41,6 +44,11 @@ class Model(nn.Module, ABC):
         data: the kind of data set it trains on, a key of data.DATASETS.
         translators: for each direction, the network that translates.
         ships: the networks that make up its weights.
+        rows: what belongs side by side in a sample, named as `sample` names it.
+
+    Attributes:
+        progress: share of the run that is done, from 0 to 1, for weights that change on the way;
+            the loop sets it before every step.
     """
 
     family: ClassVar[str]
@@ -49,10 +57,12 @@ class Model(nn.Module, ABC):
     data: ClassVar[str]
     translators: ClassVar[Mapping[Direction, str]]
     ships: ClassVar[tuple[str, ...]]
+    rows: ClassVar[tuple[tuple[str, ...], ...]]
 
     def __init__(self, config: Any, image_size: int):
         super().__init__()
         self.config = config
+        self.progress = 0.0
         build = self.builders(config, image_size)
         self.networks = nn.ModuleDict({name: make() for name, make in build.items()})
 
@@ -77,4 +87,4 @@ class Model(nn.Module, ABC):
     @staticmethod
     @abstractmethod
     def sample(networks: Networks, batch: Batch) -> dict[str, Tensor]:
-        """Make what a sample grid shows, by name and in order, from the shipped networks."""
+        """Make what a sample shows, by name and in order, from the shipped networks."""

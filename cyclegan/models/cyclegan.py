@@ -6,12 +6,15 @@ from typing import Literal, final
 
 from torch import Tensor, nn
 
+from cyclegan.augment import Policy, augment
 from cyclegan.config import Strict
 from cyclegan.image_pool import ImagePool
 from cyclegan.losses import (
     Adversarial,
     discriminator_adversarial,
     generator_adversarial,
+    luminance_correlation,
+    r1_penalty,
     reconstruction,
 )
 from cyclegan.models.base import Batch, Cache, Model, Networks, Phase
@@ -42,24 +45,43 @@ class CycleGANConfig(Strict):
     """Stride-2 layers of the discriminators: 3 judges 70x70 pixels, 2 judges 46x46."""
     discriminator_padding: Literal["zeros", "reflect"] = "zeros"
     """How the discriminators pad."""
+    discriminator_norm: Literal["instance", "spectral"] = "instance"
+    """What keeps the discriminators' layers in scale: the paper's norm, or that of the weights."""
+    discriminator_rate: float = 1.0
+    """Multiplies the learning rate for the discriminators: two time scales."""
     adversarial: Adversarial = "least_squares"
     """The adversarial loss."""
     lambda_cycle: float = 10.0
     """Weight of the cycle loss."""
     lambda_identity: float = 5.0
     """Weight of the identity loss; 0 also saves its two forward passes."""
+    lambda_cycle_end: float | None = None
+    """Where the weight of the cycle loss goes, linearly, until the end; by default it stays."""
+    lambda_identity_end: float | None = None
+    """Where the weight of the identity loss goes, linearly, until the end; by default it stays."""
+    lambda_luminance: float = 0.0
+    """Weight of a loss that keeps light light and dark dark, for runs that invert."""
+    lambda_r1: float = 0.0
+    """Weight of the R1 penalty, which flattens discriminators at real images."""
+    augment: tuple[Policy, ...] = ()
+    """How discriminators see images changed, for data sets of a few hundred photos."""
     pool_size: int = 50
     """Generated images remembered for the discriminators; 0 shows them only the newest."""
 
     def __post_init__(self):
-        if self.lambda_identity and self.channels_a != self.channels_b:
+        if (
+            self.lambda_identity or self.lambda_identity_end
+        ) and self.channels_a != self.channels_b:
             raise ValueError(
                 f"the identity loss needs as many channels in A ({self.channels_a}) as in B "
                 f"({self.channels_b}); set lambda_identity to 0."
             )
-        for name in ("lambda_cycle", "lambda_identity", "pool_size"):
-            if getattr(self, name) < 0:
+        for name in ("lambda_cycle", "lambda_identity", "lambda_cycle_end", "lambda_identity_end",
+                     "lambda_luminance", "lambda_r1", "pool_size"):  # fmt: skip
+            if (getattr(self, name) or 0) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative.")
+        if self.discriminator_rate <= 0:
+            raise ValueError(f"discriminator_rate is {self.discriminator_rate}; above 0.")
 
 
 @final
@@ -71,6 +93,7 @@ class CycleGAN(Model):
     data = "unpaired"
     translators = {"a2b": "generator_ab", "b2a": "generator_ba"}
     ships = ("generator_ab", "generator_ba")
+    rows = (("real_a", "fake_b", "recovered_a"), ("real_b", "fake_a", "recovered_b"))
     presets = {
         # junyanz/pytorch-CycleGAN-and-pix2pix with its defaults: the paper.
         "paper": {
@@ -166,6 +189,7 @@ class CycleGAN(Model):
                 config.discriminator_width,
                 config.discriminator_downsamplings,
                 config.discriminator_padding,
+                config.discriminator_norm,
             )
             if image_size < network.minimum:
                 raise ValueError(
@@ -190,7 +214,10 @@ class CycleGAN(Model):
         return (
             Phase("generators", ("generator_ab", "generator_ba"), self.generator_losses),
             Phase(
-                "discriminators", ("discriminator_a", "discriminator_b"), self.discriminator_losses
+                "discriminators",
+                ("discriminator_a", "discriminator_b"),
+                self.discriminator_losses,
+                rate=self.config.discriminator_rate,
             ),
         )
 
@@ -204,30 +231,58 @@ class CycleGAN(Model):
         recovered_b = networks["generator_ab"](fake_a)
         cache["fake_a"], cache["fake_b"] = fake_a.detach(), fake_b.detach()
 
+        judged_a = networks["discriminator_a"](self._shown(fake_a))
+        judged_b = networks["discriminator_b"](self._shown(fake_b))
         losses = {
             "adversarial": (
-                generator_adversarial(networks["discriminator_a"](fake_a), config.adversarial)
-                + generator_adversarial(networks["discriminator_b"](fake_b), config.adversarial)
+                generator_adversarial(judged_a, config.adversarial)
+                + generator_adversarial(judged_b, config.adversarial)
             ),
-            "cycle": config.lambda_cycle
+            "cycle": self._now(config.lambda_cycle, config.lambda_cycle_end)
             * (reconstruction(recovered_a, real_a) + reconstruction(recovered_b, real_b)),
         }
-        if config.lambda_identity:
+        if config.lambda_identity or config.lambda_identity_end:
             identity_a = networks["generator_ba"](real_a)
             identity_b = networks["generator_ab"](real_b)
-            losses["identity"] = config.lambda_identity * (
+            losses["identity"] = self._now(config.lambda_identity, config.lambda_identity_end) * (
                 reconstruction(identity_a, real_a) + reconstruction(identity_b, real_b)
+            )
+        if config.lambda_luminance:
+            # The cycle loss cannot see an inversion which the way back undoes; this one can.
+            losses["luminance"] = config.lambda_luminance * (
+                (1 - luminance_correlation(fake_b, real_a)).mean()
+                + (1 - luminance_correlation(fake_a, real_b)).mean()
             )
         return losses
 
     def discriminator_losses(self, batch: Batch, cache: Cache) -> dict[str, Tensor]:
-        """Both discriminators on real images and on fakes from the history of the pools."""
-        networks, kind = self.networks, self.config.adversarial
-        fake_a, fake_b = self.pool_a(cache["fake_a"]), self.pool_b(cache["fake_b"])
-        judge_a, judge_b = networks["discriminator_a"], networks["discriminator_b"]
-        loss_a = discriminator_adversarial(judge_a(batch["real_a"]), judge_a(fake_a), kind)
-        loss_b = discriminator_adversarial(judge_b(batch["real_b"]), judge_b(fake_b), kind)
-        return {"adversarial": loss_a + loss_b}
+        """Both discriminators on real images and on fakes from the history of the pools.
+
+        While training also the R1 penalty, at the real images as they are shown.
+        """
+        config, losses = self.config, {}
+        for side, pool in (("a", self.pool_a), ("b", self.pool_b)):
+            judge = self.networks[f"discriminator_{side}"]
+            real = self._shown(batch[f"real_{side}"])
+            fake = self._shown(pool(cache[f"fake_{side}"]))
+            loss = {
+                "adversarial": discriminator_adversarial(
+                    judge(real), judge(fake), config.adversarial
+                )
+            }
+            if config.lambda_r1 and self.training:
+                loss["r1"] = config.lambda_r1 * r1_penalty(judge, real)
+            losses = {name: losses.get(name, 0.0) + value for name, value in loss.items()}
+        return losses
+
+    def _shown(self, images: Tensor) -> Tensor:
+        return augment(images, self.config.augment) if self.training else images
+
+    def _now(self, start: float, end: float | None) -> float:
+        """Give a weight that changes over the run; validation keeps the first, to be comparable."""
+        if end is None or not self.training:
+            return start
+        return start + (end - start) * self.progress
 
     @staticmethod
     def sample(networks: Networks, batch: Batch) -> dict[str, Tensor]:

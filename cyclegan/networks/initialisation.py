@@ -3,6 +3,7 @@
 from typing import TypeVar
 
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -15,7 +16,14 @@ def initialise(network: Network, std: float = 0.02) -> Network:
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            nn.init.normal_(module.weight, 0.0, std)
+            if is_parametrized(module, "weight"):
+                # What spectral norm shows as the weight is made anew at every look, and each look
+                # is a step of the power iteration that finds the norm; PyTorch starts with 15.
+                module.weight = nn.init.normal_(module.weight.detach().clone(), 0.0, std)
+                for _ in range(15):
+                    _ = module.weight
+            else:
+                nn.init.normal_(module.weight, 0.0, std)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d) and module.affine:

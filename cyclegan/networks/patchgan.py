@@ -3,8 +3,10 @@
 from typing import Literal
 
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 Padding = Literal["zeros", "reflect"]
+Norm = Literal["instance", "spectral"]
 
 
 class PatchDiscriminator(nn.Module):
@@ -17,6 +19,8 @@ class PatchDiscriminator(nn.Module):
             the paper's; 2 judges 46x46, for small images; 4 is PyTorch-GAN's variant, which gives
             16x16 logits for 256 pixels.
         padding: "zeros" (the paper) or "reflect".
+        norm: "instance" (the paper), or "spectral": convolutions whose weights are divided by their
+            largest singular value (Miyato et al. 2018) and no instance norm.
 
     Forward: [N, channels, H, W] in [-1, 1] to logits [N, 1, h, w]; there is no sigmoid inside.
     H and W are at least `minimum`.
@@ -30,6 +34,7 @@ class PatchDiscriminator(nn.Module):
         width: int = 64,
         downsamplings: int = 3,
         padding: Padding = "zeros",
+        norm: Norm = "instance",
     ):
         super().__init__()
         if channels < 1 or width < 1:
@@ -45,6 +50,8 @@ class PatchDiscriminator(nn.Module):
             raise ValueError(
                 f"PatchDiscriminator: padding is {padding!r}; choose zeros or reflect."
             )
+        if norm not in ("instance", "spectral"):
+            raise ValueError(f"PatchDiscriminator: norm is {norm!r}; choose instance or spectral.")
         # The last instance norm needs more than one value, and reflection more than it reflects.
         self.minimum = {2: 16, 3: 24, 4: 48}[downsamplings]
 
@@ -56,7 +63,7 @@ class PatchDiscriminator(nn.Module):
             layers.append(
                 nn.Conv2d(before, after, 4, stride=stride, padding=1, padding_mode=padding)
             )
-            if index > 0:
+            if index > 0 and norm == "instance":
                 layers.append(nn.InstanceNorm2d(after))
             layers.append(nn.LeakyReLU(0.2, inplace=True))
             before = after
@@ -64,6 +71,8 @@ class PatchDiscriminator(nn.Module):
         edges = (2, 1, 2, 1) if downsamplings == 4 else (1, 1, 1, 1)
         layers.append(nn.ZeroPad2d(edges) if padding == "zeros" else nn.ReflectionPad2d(edges))
         layers.append(nn.Conv2d(before, 1, 4))
+        if norm == "spectral":
+            layers = [spectral_norm(x) if isinstance(x, nn.Conv2d) else x for x in layers]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
