@@ -1,6 +1,7 @@
 """The command line of train.py, made from the config dataclasses by tyro."""
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -58,7 +59,9 @@ def parse_training(arguments: Sequence[str]) -> RunConfig[Any]:
 
 def train(arguments: Sequence[str]) -> int:
     """Run train.py; returns its exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    # Of several processes that train together, the first one speaks for all.
+    first = os.environ.get("RANK", "0") == "0"
+    logging.basicConfig(level=logging.INFO if first else logging.ERROR, format="%(message)s")
     # The client logs every HTTP request at this level.
     logging.getLogger("httpx2").setLevel(logging.WARNING)
     try:

@@ -1,11 +1,16 @@
 """Where a training or a translation runs."""
 
 import logging
+from datetime import timedelta
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import is_tensorboard_available, is_wandb_available
+from accelerate.utils import (
+    InitProcessGroupKwargs,
+    is_tensorboard_available,
+    is_wandb_available,
+)
 
 from cyclegan.config import ConfigError, TrainingConfig
 
@@ -40,6 +45,9 @@ def make_accelerator(settings: TrainingConfig) -> Accelerator:
         gradient_accumulation_steps=settings.accumulate,
         log_with=None if tracker == "none" else tracker,
         project_dir=settings.out,
+        # The first process samples and measures while the others wait; a dead one is noticed by
+        # its closed connection, long before this.
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(minutes=30))],
     )
     if tracker != "none":
         accelerator.init_trackers("cyclegan")

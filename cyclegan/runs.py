@@ -1,63 +1,111 @@
 """What a run leaves on disk: written by training, read by the page at any moment."""
 
 import json
-import platform
-import subprocess
+import shutil
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
+from filelock import FileLock, Timeout
 from torch import Tensor
 
-from cyclegan import __version__
-from cyclegan.config import ConfigError, RunConfig, to_json
+from cyclegan.checkpoint import load_averages, load_best
+from cyclegan.config import ConfigError, DataConfig, RunConfig, TrainingConfig, from_json, to_json
 from cyclegan.data import short_sides
-from cyclegan.files import CARD, SAMPLE_SHEET, write_json, write_text
-from cyclegan.images import grid, save_image
+from cyclegan.errors import UserError
+from cyclegan.files import (
+    CARD,
+    SAMPLE_SHEET,
+    read_object,
+    remove_temporaries,
+    write_json,
+    write_text,
+)
+from cyclegan.images import grid, load_image, save_image, to_image, to_tensor
 from cyclegan.model_card import CardInfo, model_card
-from cyclegan.models import Networks, family_of
-from cyclegan.weights import WeightsConfig, save_weights
+from cyclegan.models import FAMILIES, Networks, family_of
+from cyclegan.provenance import machine, settings, versions
+from cyclegan.weights import Weights, WeightsConfig, assemble, save_weights
 
-RUN, METRICS, STATUS = "run.json", "metrics.jsonl", "status.json"
-SAMPLES, CHECKPOINTS, WEIGHTS = "samples", "checkpoint", "weights"
+RUN, METRICS, STATUS, LOCK = "run.json", "metrics.jsonl", "status.json", ".lock"
+PROBES, SAMPLES, CHECKPOINTS, WEIGHTS = "probes", "samples", "checkpoint", "weights"
+LOCK_SECONDS = 15
+"""Workers of a killed training hold its lock until they notice, within some seconds."""
+
+
+class RunError(UserError):
+    """A run folder that cannot be used now; the text says why."""
 
 
 class RunWriter:
-    """Writes a run folder; every file appears whole or not at all.
+    """Writes a run folder; every file and every sample appears whole or not at all.
 
     metrics.jsonl grows by one line in one write, so that a reader sees at most its last line torn.
+    One writer at a time: the constructor takes the folder's lock, which ends with the process.
+
+    Raises RunError when another training writes there.
     """
 
     def __init__(self, folder: Path):
         self.folder = folder
         (folder / SAMPLES).mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(folder / LOCK)
+        try:
+            self._lock.acquire(timeout=LOCK_SECONDS)
+        except Timeout:
+            raise RunError(
+                f"Another training writes to {folder}; wait for its end, or use another --out."
+            ) from None
+        # A killed process leaves half a checkpoint behind each time, which would fill the disk.
+        remove_temporaries(folder)
 
-    def describe(self, description: dict[str, Any]) -> None:
+    def close(self) -> None:
+        """Let others write here."""
+        self._lock.release()
+
+    def describe(self, description: Mapping[str, Any]) -> None:
         """Write run.json: the config, versions, commit and seed of the run."""
         write_json(self.folder / RUN, description)
 
-    def rewind(self, step: int) -> None:
-        """Drop metrics and samples from after `step`, which a resumed run will write again."""
-        path = self.folder / METRICS
-        if path.exists():
-            kept = [line for line in read_metrics(self.folder) if line["step"] <= step]
-            write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
-        for sample in list_samples(self.folder):
-            if int(sample.stem) > step:
-                sample.unlink()
+    def rewind(self, step: int, rollbacks: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Drop metrics and samples from after `step`, which a resumed run will write again.
 
-    def metrics(self, values: dict[str, Any]) -> None:
-        """Append a line to metrics.jsonl."""
+        Rollbacks are part of the state and not of what is trained again: exactly those given stay.
+        """
+        lines = [
+            line
+            for line in read_metrics(self.folder)
+            if line["step"] <= step and line["kind"] != "rollback"
+        ]
+        lines = sorted([*lines, *rollbacks], key=lambda line: line["step"])
+        write_text(self.folder / METRICS, "".join(json.dumps(line) + "\n" for line in lines))
+        for sample in list_samples(self.folder):
+            if sample > step:
+                shutil.rmtree(_sample(self.folder, sample))
+
+    def metrics(self, values: Mapping[str, Any]) -> None:
+        """Append a line to metrics.jsonl; it needs an int "step" and a "kind"."""
         with (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
 
-    def sample(self, step: int, sheet: Image.Image) -> None:
-        """Save the sample grid of a step."""
-        save_image(sheet, self.folder / SAMPLES / f"{step:08d}.webp")
+    def probes(self, pictures: Mapping[str, Tensor]) -> None:
+        """Keep the fixed inputs of all samples: by name, [N, C, H, W] in [-1, 1]."""
+        with _appearing(self.folder / PROBES) as made:
+            for name, batch in pictures.items():
+                for index, picture in enumerate(batch):
+                    to_image(picture).save(made / f"{name}.{index}.png")
+
+    def sample(self, step: int, pictures: Mapping[str, Tensor]) -> None:
+        """Save what the model makes of the probes at a step: by name, [N, C, H, W] in [-1, 1]."""
+        with _appearing(_sample(self.folder, step)) as made:
+            for name, batch in pictures.items():
+                for index, picture in enumerate(batch):
+                    to_image(picture).save(made / f"{name}.{index}.webp", quality=92)
 
     def weights(
         self,
@@ -68,20 +116,12 @@ class RunWriter:
         losses: Mapping[str, float],
         step: int,
         seconds: float,
+        notes: str = "",
     ) -> None:
         """Renew the weights folder: networks, a sheet of what they make, and the model card."""
         folder, family = self.folder / WEIGHTS, family_of(config.model)
-        weights = WeightsConfig(
-            format=1,
-            model=family.family,
-            label_a=config.data.label_a,
-            label_b=config.data.label_b,
-            image_size=config.data.image_size,
-            settings=to_json(config.model),
-            step=step,
-            short_sides=short_sides(config.data),
-            change_blur=config.training.change_blur,
-        )
+        data, training = config.data, config.training
+        weights = _weights_config(family.family, config.model, data, training, step)
         save_weights(folder, weights, networks)
         # The sheet leaves out the photos themselves, which may not be the trainer's to publish.
         made = [pictures for name, pictures in sampled.items() if not name.startswith("real")]
@@ -90,21 +130,21 @@ class RunWriter:
         name = config.hub.push_to_hub
         card = CardInfo(
             name=name.split("/")[-1].split("@")[0] if name else self.folder.name,
-            domain_a=config.data.label_a,
-            domain_b=config.data.label_b,
-            image_size=config.data.image_size,
+            domain_a=data.label_a,
+            domain_b=data.label_b,
+            image_size=data.image_size,
             data=_data_line(config, images),
-            license=config.data.license or None,
+            license=data.license or None,
             family=family.family,
             directions=tuple(family.translators),
-            settings=_settings(config),
+            settings=settings(config),
             losses=losses,
             steps=step,
             seconds=seconds,
             machine=machine(),
             versions=versions(),
             samples=bool(made),
-            notes=config.data.notes,
+            notes=" ".join(filter(None, (notes, data.notes))),
             hub_name=name,
         )
         write_text(folder / CARD, model_card(card))
@@ -115,118 +155,42 @@ class RunWriter:
         write_json(self.folder / STATUS, values)
 
 
-def describe(
-    config: RunConfig, images: Mapping[str, Sequence[Path]], device: str
-) -> dict[str, Any]:
-    """Make run.json: the config, what it ran on, and which code made it."""
-    return {
-        "format": 1,
-        "model": family_of(config.model).family,
-        "config": to_json(config),
-        "images": {side: len(files) for side, files in images.items()},
-        "seed": config.training.seed,
-        "device": device,
-        "machine": machine(),
-        "versions": versions(),
-        "commit": _commit(),
-    }
-
-
-def refuse_changes(folder: Path, config: RunConfig) -> None:
-    """Refuse to continue a run with other networks or other photos.
-
-    Loss weights and the way in which photos are cut may change on the way.
-
-    Raises ConfigError naming the setting and both of its values.
-    """
-    before = _read_object(folder / RUN).get("config")
-    if not isinstance(before, dict):
-        return
-    now = to_json(config)
-    changeable = {"workers", "license", "description", "notes", "resize", "zoom", "crop", "flip"}
-    for part in ("model", "data"):
-        old = before.get(part)
-        for key, value in now[part].items():
-            if not isinstance(old, dict) or key in changeable or key.startswith("lambda_"):
-                continue
-            if key in old and old[key] != value:
-                raise ConfigError(
-                    f"The run in {folder} was started with {key} = {old[key]}, and this command "
-                    f"says {value}: use the old value, or another --out for a new run."
-                )
-
-
-def _data_line(config: RunConfig, images: Mapping[str, Sequence[Path]]) -> str:
-    counts = ", ".join(
-        f"{len(files)} photos of {getattr(config.data, f'label_{side}')}"
-        for side, files in images.items()
-    )
-    return f"{config.data.description} {counts}.".strip()
-
-
-def _settings(config: RunConfig) -> dict[str, object]:
-    """Pick the settings that shape the result; paths and intervals are nobody else's business."""
-    data = ("image_size", "resize", "zoom", "crop", "flip")
-    training = (
-        "batch_size", "accumulate", "learning_rate", "beta1", "beta2", "decay_from", "ema", "seed",
-        "precision", "change_blur",
-    )  # fmt: skip
-    return {
-        **to_json(config.model),
-        **{name: getattr(config.data, name) for name in data},
-        **{name: getattr(config.training, name) for name in training},
-    }
-
-
-def machine() -> str:
-    """Name the processor that trains, as a model card states it."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"{torch.get_num_threads()} CPU threads ({platform.machine()})"
-
-
-def versions() -> dict[str, str]:
-    """List the versions that shape a result."""
-    return {
-        "cyclegan": __version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
-
-
-def _commit() -> str | None:
-    try:
-        result = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=5,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return result.stdout.strip() or None
-
-
 @dataclass(frozen=True)
 class Run:
-    """A run folder as it stood when it was read; parts that are not there yet are empty."""
+    """A run folder as it stood when it was read; parts that are not there yet are empty.
+
+    Attributes:
+        folder: where it is.
+        description: run.json.
+        status: status.json.
+        metrics: the lines of metrics.jsonl, each with an int "step" and a str "kind".
+        samples: the steps at which there is a sample, oldest first.
+        best: metric, value and step of the best checkpoint, where one is kept.
+    """
 
     folder: Path
     description: dict[str, Any]
     status: dict[str, Any]
     metrics: list[dict[str, Any]]
-    samples: list[Path]
+    samples: list[int]
+    best: dict[str, Any]
+
+    def tile(self, step: int, name: str, probe: int) -> Path:
+        """Say where a picture of a sample is; photos ("real_a") are the same at every step."""
+        if name.startswith("real"):
+            return self.folder / PROBES / f"{name}.{probe}.png"
+        return _sample(self.folder, step) / f"{name}.{probe}.webp"
 
 
 def read_run(folder: Path) -> Run:
     """Read whatever a run folder holds so far; damaged parts count as missing."""
     return Run(
         folder,
-        _read_object(folder / RUN),
-        _read_object(folder / STATUS),
+        read_object(folder / RUN),
+        read_object(folder / STATUS),
         read_metrics(folder),
         list_samples(folder),
+        load_best(folder / CHECKPOINTS) or {},
     )
 
 
@@ -243,9 +207,23 @@ def list_runs(folder: Path) -> list[Path]:
     return sorted(found, key=active, reverse=True)
 
 
-def list_samples(folder: Path) -> list[Path]:
-    """List the sample grids, oldest first; files of other names are passed over."""
-    return sorted(path for path in (folder / SAMPLES).glob("*.webp") if path.stem.isdecimal())
+def read_probes(folder: Path, channels: Mapping[str, int]) -> dict[str, Tensor]:
+    """Read the fixed inputs of a run's samples, exactly as they were kept; {} without any."""
+    files = sorted((folder / PROBES).glob("*.png"), key=lambda file: int(file.stem.split(".")[1]))
+    found: dict[str, list[Tensor]] = {}
+    for file in files:
+        name = file.stem.split(".")[0]
+        found.setdefault(name, []).append(to_tensor(load_image(file), channels[name[-1]]))
+    return {name: torch.stack(found[name]) for name in sorted(found)}
+
+
+def list_samples(folder: Path) -> list[int]:
+    """List the steps with a sample, oldest first; files of other names are passed over."""
+    try:
+        entries = list((folder / SAMPLES).iterdir())
+    except OSError:
+        return []
+    return sorted(int(path.name) for path in entries if path.name.isdecimal() and path.is_dir())
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
@@ -261,13 +239,68 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
         except ValueError:
             continue
         if isinstance(value, dict) and isinstance(value.get("step"), int):
-            lines.append(value)
+            lines.append({"kind": "training", **value})
     return lines
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def checkpoint_weights(folder: Path, step: int | None = None) -> Weights:
+    """Read the averaged networks of a kept checkpoint of a run; the newest when no step is given.
+
+    Raises CheckpointError when it is not there or damaged, RunError when run.json does not tell
+    how to build its networks.
+    """
+    run = read_object(folder / RUN)
+    model, parts = run.get("model"), run.get("config")
+    if model not in FAMILIES or not isinstance(parts, dict):
+        raise RunError(f"{folder / RUN} does not say what was trained there.")
+    at, tensors = load_averages(folder / CHECKPOINTS, step)
+    kinds = {"model": FAMILIES[model].Config, "data": DataConfig, "training": TrainingConfig}
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
+        settings, data, training = (
+            from_json(kind, json.dumps(parts.get(part)), f"{folder / RUN}: {part}")
+            for part, kind in kinds.items()
+        )
+    except ConfigError as error:
+        raise RunError(str(error)) from None
+    config = _weights_config(model, settings, data, training, at)
+    return assemble(config, tensors, folder / CHECKPOINTS)
+
+
+@contextmanager
+def _appearing(folder: Path) -> Iterator[Path]:
+    """Give a folder to fill, which then appears under its name at once."""
+    # Not through write_atomically, which would flush every tile to the disk.
+    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+    yield made
+    made.chmod(0o755)
+    if folder.exists():
+        shutil.rmtree(folder)
+    made.rename(folder)
+
+
+def _sample(folder: Path, step: int) -> Path:
+    return folder / SAMPLES / f"{step:08d}"
+
+
+def _weights_config(
+    family: str, model: Any, data: DataConfig, training: TrainingConfig, step: int
+) -> WeightsConfig:
+    return WeightsConfig(
+        format=1,
+        model=family,
+        label_a=data.label_a,
+        label_b=data.label_b,
+        image_size=data.image_size,
+        settings=to_json(model),
+        step=step,
+        short_sides=short_sides(data),
+        change_blur=training.change_blur,
+    )
+
+
+def _data_line(config: RunConfig, images: Mapping[str, Sequence[Path]]) -> str:
+    counts = ", ".join(
+        f"{len(files)} photos of {getattr(config.data, f'label_{side}')}"
+        for side, files in images.items()
+    )
+    return f"{config.data.description} {counts}.".strip()

@@ -1,35 +1,44 @@
-"""The training loop. It knows phases and nothing of families.
+"""The run around the training steps: data in, checkpoints and everything else out.
 
-Read `Trainer.step` first: it is the whole algorithm.
+Read `learner.Learner.step` first: it is the whole algorithm.
 """
 
-import copy
 import logging
 import math
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any, cast
+from functools import partial
+from typing import Any
 
-import torch
-from accelerate.utils import set_seed, tqdm
-from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
-from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
 
-from cyclegan import data
+from cyclegan import data, processes
 from cyclegan.checkpoint import load_checkpoint, save_checkpoint
-from cyclegan.config import ConfigError, RunConfig
+from cyclegan.config import RunConfig
 from cyclegan.devices import make_accelerator
-from cyclegan.hub import Pusher
-from cyclegan.images import grid
-from cyclegan.models import Batch, Cache, family_of
-from cyclegan.monitoring import LossLog, refuse_non_finite, stopping_signals
-from cyclegan.runs import CHECKPOINTS, WEIGHTS, RunWriter, describe, refuse_changes
+from cyclegan.files import read_object
+from cyclegan.learner import LOWER, Learner
+from cyclegan.loading import batches
+from cyclegan.models import Batch, family_of
+from cyclegan.monitoring import (
+    DivergenceError,
+    LossLog,
+    memory_explained,
+    refuse_non_finite,
+    stopping_signals,
+)
+from cyclegan.provenance import describe, refuse_changes
+from cyclegan.pusher import Pusher
+from cyclegan.recording import Recorder
+from cyclegan.runs import CHECKPOINTS, RUN
 
 logger = logging.getLogger(__name__)
 
-PROBES = 4
+ROLLBACKS = 3
+"""How often a run goes back to its last good checkpoint before it gives up."""
+ASK_EVERY = 10
+"""Steps after which several processes ask each other whether to stop; asking makes them wait."""
 
 
 class Trainer:
@@ -38,8 +47,8 @@ class Trainer:
     Building it reads every picture, builds the networks and, when the run folder holds a
     checkpoint, goes back to it; `run` does the rest.
 
-    Raises UserError (DataError, ConfigError, CheckpointError) with one sentence on anything that
-    the user can mend.
+    Raises UserError (DataError, ConfigError, CheckpointError, RunError, OutOfMemoryError) with one
+    sentence on anything that the user can mend.
     """
 
     def __init__(self, config: RunConfig):
@@ -61,201 +70,184 @@ class Trainer:
 
         self.accelerator = make_accelerator(config.training)
         self.device = self.accelerator.device
-        # Every process starts from the same weights; later only dropout depends on this seed.
-        set_seed(settings.seed)
-        try:
-            self.model = family(config.model, config.data.image_size).to(self.device)
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
-        self.networks = self.model.networks
-        shipped = nn.ModuleDict({name: self.networks[name] for name in family.ships})
-        self.ema = copy.deepcopy(shipped).requires_grad_(False).eval() if settings.ema else shipped
-        self.phases = self.model.phases()
-        self.optimizers = {
-            phase.name: self.accelerator.prepare(
-                torch.optim.Adam(
-                    [p for name in phase.trains for p in self.networks[name].parameters()],
-                    lr=settings.learning_rate,
-                    betas=(settings.beta1, settings.beta2),
-                )
-            )
-            for phase in self.phases
-        }
-
+        self.learner = Learner(config, self.accelerator)
         self.images_per_step = (
             settings.batch_size * settings.accumulate * self.accelerator.num_processes
         )
         epoch_steps = len(self.dataset) / self.images_per_step
         self.total = settings.steps or math.ceil((settings.epochs or 200) * epoch_steps)
-        self.finished_steps = 0
+        self.learner.total = self.total
+        self.images_seen = 0
         self.seconds = 0.0
         self.losses: dict[str, float] = {}
-        self.probes: dict[str, Tensor] = {}
-        self.sampled: dict[str, Tensor] = {}
+        self.log = LossLog(partial(processes.gather, self.accelerator))
+        self.logged: tuple[int, float] = (0, 0.0)
+        self.attempts = 0
+        self.rollbacks: list[dict[str, Any]] = []
+        self.stopped = False
+        self._clock = time.perf_counter()
         self.stop_requested = threading.Event()
 
-        refuse_changes(settings.out, config)
+        photos = {side: data.identity(files, folders[side]) for side, files in self.images.items()}
+        description = describe(
+            config,
+            self.images,
+            photos,
+            self.device.type if self.device.type == "cpu" else str(self.device),
+            self.accelerator.num_processes,
+        )
+        refuse_changes(read_object(settings.out / RUN), description, settings.out)
+        self.recorder: Recorder | None = None
+        if self.accelerator.is_main_process:
+            self.recorder = Recorder(
+                config,
+                self.images,
+                self.dataset,
+                self.learner.model,
+                self.learner.averages,
+                self.accelerator,
+                description,
+            )
         state = load_checkpoint(settings.out / CHECKPOINTS)
+        self.fresh = state is None
         if state is not None:
             self.load_state(state)
             logger.info("Resuming at step %d of %d.", self.finished_steps, self.total)
-        self.writer = RunWriter(settings.out)
 
-    # ------------------------------------------------------------------ the algorithm
-
-    def step(self, batches: list[Batch]) -> dict[str, Tensor]:
-        """Take one training step: every phase once, over the batches to accumulate.
-
-        Returns every loss, detached and still on the device, under "phase/loss".
-        """
-        caches: list[Cache] = [{} for _ in batches]
-        logged: dict[str, Tensor] = {}
-        for phase in self.phases:
-            # Frozen networks still pass gradients through, but none is computed for their weights.
-            for name, network in self.networks.items():
-                network.requires_grad_(name in phase.trains)
-            optimizer = self.optimizers[phase.name]
-            optimizer.zero_grad(set_to_none=True)
-            for batch, cache in zip(batches, caches, strict=True):
-                with self.accelerator.autocast():
-                    losses = phase.losses(batch, cache)
-                # Accelerate divides by the number of accumulated batches.
-                self.accelerator.backward(torch.stack(list(losses.values())).sum())
-                for name, loss in losses.items():
-                    key = f"{phase.name}/{name}"
-                    logged[key] = logged.get(key, 0.0) + loss.detach() / len(batches)
-            self._average_gradients(optimizer)
-            for group in optimizer.param_groups:
-                group["lr"] = self.learning_rate(self.finished_steps)
-            optimizer.step()
-        self.finished_steps += 1
-        self._update_ema()
-        return logged
-
-    def learning_rate(self, step: int) -> float:
-        """Give the rate of a step: constant, then linear to zero (Zhu et al. 2017, section 4)."""
-        settings = self.config.training
-        start = settings.decay_from * self.total
-        left = (self.total - step) / max(1.0, self.total - start)
-        return settings.learning_rate * min(1.0, left)
-
-    @torch.no_grad()
-    def _update_ema(self) -> None:
-        if not self.config.training.ema:
-            return
-        # Early on the average follows faster, or it would remember the random start for long.
-        step = self.finished_steps
-        decay = min(self.config.training.ema, (1 + step) / (10 + step))
-        average = get_ema_multi_avg_fn(decay)
-        for name, network in self.ema.items():
-            average(list(network.parameters()), list(self.networks[name].parameters()), None)
-            for buffer, source in zip(
-                network.buffers(), self.networks[name].buffers(), strict=True
-            ):
-                buffer.copy_(source)
-
-    def _average_gradients(self, optimizer: torch.optim.Optimizer) -> None:
-        # By hand, since DistributedDataParallel allows neither frozen phases nor several forwards.
-        if self.accelerator.num_processes == 1:
-            return
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"]]
-        own = torch.cat([gradient.flatten() for gradient in gradients])
-        mean = cast(Tensor, self.accelerator.reduce(own, "mean"))
-        parts = mean.split([gradient.numel() for gradient in gradients])
-        for gradient, part in zip(gradients, parts, strict=True):
-            gradient.copy_(part.view_as(gradient))
-
-    # ------------------------------------------------------------------ the run around it
+    @property
+    def finished_steps(self) -> int:
+        """How many steps were taken."""
+        return self.learner.finished_steps
 
     def run(self) -> str | None:
         """Train to the end, or until Ctrl-C or SIGTERM, which save first.
 
         Returns None, or one sentence when the weights could not be pushed to the Hub.
-        Raises DivergenceError when a loss is not finite.
+
+        Raises DivergenceError when losses stop being finite again and again, UnwrittenError when
+        the disk is full, OutOfMemoryError, and ProcessError when another process is gone.
         """
-        settings, hub = self.config.training, self.config.hub
-        main = self.accelerator.is_main_process
-        pusher = None
-        if main and hub.push_to_hub:
-            pusher = Pusher(hub.push_to_hub, private=hub.private)
-        if main:
-            self.writer.rewind(self.finished_steps)
-            self.writer.describe(describe(self.config, self.images, str(self.device)))
-            self._status("running")
-            if self.finished_steps == 0:
-                self._sample()
+        recorder, pusher = self.recorder, None
+        hub, out = self.config.hub, self.config.training.out
+        processes.refuse_different_steps(self.accelerator, self.finished_steps)
+        if recorder is not None and hub.push_to_hub:
+            pusher = Pusher(hub.push_to_hub, private=hub.private, photos=hub.push_photos)
         try:
-            with stopping_signals(self.stop_requested), self._progress() as bar:
-                self._loop(bar, pusher)
+            with (
+                memory_explained(self.config, self.device),
+                stopping_signals(self.stop_requested),
+                self._progress() as bar,
+            ):
+                if recorder is not None:
+                    kept = -1 if self.fresh else self.finished_steps
+                    recorder.start(kept, self.total, self.rollbacks)
+                if self.fresh:
+                    self._checkpoint(self._observe())
+                while not self._ended() and not self.stopped:
+                    try:
+                        self._train(bar, pusher)
+                    except DivergenceError as error:
+                        self._roll_back(error)
+                        bar.n = self.finished_steps
         except BaseException as error:
-            if main:
-                self._status("failed", error=str(error) or type(error).__name__)
+            if recorder is not None:
+                recorder.failed(self.finished_steps, str(error) or repr(error))
             raise
         failure = None
-        if main:
-            finished = self.finished_steps >= self.total
-            self._status("finished" if finished else "stopped")
+        if recorder is not None:
+            recorder.status("finished" if self._ended() else "stopped", self.finished_steps)
             if pusher is not None:
-                pusher.submit(settings.out / WEIGHTS)
+                pusher.submit(out)
                 failure = pusher.close()
-        if settings.tracker != "none":
-            self.accelerator.end_training()
+            recorder.writer.close()
+        self.accelerator.end_training()
         return failure
 
-    def _loop(self, bar: Any, pusher: Pusher | None) -> None:
+    def _train(self, bar: Any, pusher: Pusher | None) -> None:
+        """Train until the end or a request to stop, and write down what is due."""
         settings, hub = self.config.training, self.config.hub
-        batches = self._batches()
-        log = LossLog()
-        clock, logged_at = time.perf_counter(), self.finished_steps
-        ended = self.finished_steps >= self.total
-        while not ended:
-            losses = self.step([next(batches) for _ in range(settings.accumulate)])
-            log.add(losses, self.finished_steps)
+        loaded = self._batches()
+        self._clock = time.perf_counter()
+        ended = False
+        while not ended and not self.stopped:
+            losses = self.learner.step([next(loaded) for _ in range(settings.accumulate)])
+            self.images_seen += self.images_per_step
+            self.log.add(losses, self.finished_steps)
             bar.update()
             # Asked once: a signal between two of the questions below would answer them differently.
-            ended = self.finished_steps == self.total or self.stop_requested.is_set()
+            step, ended, self.stopped = self.finished_steps, self._ended(), self._stopping()
 
-            def due(every: int, step: int = self.finished_steps, ended: bool = ended) -> bool:
-                return ended or step % every == 0
+            def due(every: int | None, step: int = step, ended: bool = ended) -> bool:
+                return every is not None and (ended or step % every == 0)
 
             if due(settings.log_every):
-                self.losses = log.read()
-                elapsed = time.perf_counter() - clock
-                clock += elapsed
-                self.seconds += elapsed
-                self._log(bar, (self.finished_steps - logged_at) / elapsed)
-                logged_at = self.finished_steps
-            if self.accelerator.is_main_process and due(settings.sample_every):
-                self._sample()
-            if due(settings.checkpoint_every):
-                log.check()
-                self._checkpoint()
+                self._log(bar)
+            best = False
+            if due(settings.sample_every) or due(settings.evaluate_every):
+                best = self._observe(due(settings.sample_every), due(settings.evaluate_every))
+            if best or self.stopped or due(settings.checkpoint_every):
+                self._checkpoint(best)
             # The last push is made once, by `run`.
-            if pusher is not None and hub.push_every and self.finished_steps % hub.push_every == 0:
-                pusher.submit(settings.out / WEIGHTS)
+            if pusher is not None and hub.push_every and step % hub.push_every == 0:
+                pusher.submit(settings.out)
+
+    def _ended(self) -> bool:
+        return self.finished_steps >= self.total
+
+    def _stopping(self) -> bool:
+        if self.accelerator.num_processes > 1 and self.finished_steps % ASK_EVERY:
+            return False
+        return processes.any_process(self.accelerator, self.stop_requested.is_set())
+
+    def _roll_back(self, error: DivergenceError) -> None:
+        """Go back to the last good checkpoint and on from there at a lower rate."""
+        noticed = self.finished_steps
+        if self.attempts == ROLLBACKS:
+            raise DivergenceError(
+                f"{error}, after {ROLLBACKS} rollbacks that each halved the learning rate; the "
+                "last good checkpoint is kept: lower --learning-rate or use --precision no, and "
+                "run the command again."
+            ) from None
+        self.attempts += 1
+        state = load_checkpoint(self.config.training.out / CHECKPOINTS)
+        assert state is not None, "a run begins with a checkpoint"
+        self.load_state(state)
+        self.learner.lowered += 1
+        rate = LOWER**self.learner.lowered
+        self.rollbacks.append(
+            {
+                "step": self.finished_steps,
+                "kind": "rollback",
+                "from": noticed,
+                "reason": f"{error}.",
+                "rate": rate,
+            }
+        )
+        logger.warning(
+            "%s: back to step %d, and on at %g of the learning rate.",
+            error, self.finished_steps, rate,
+        )  # fmt: skip
+        # At once, so that a run that is killed now does not try the same rate again.
+        self._save()
+        if self.recorder is not None:
+            self.recorder.start(self.finished_steps, self.total, self.rollbacks)
 
     def _batches(self) -> Iterator[Batch]:
-        settings = self.config.training
-        workers = self.config.data.workers
-        if workers is None:
-            workers = 0 if self.device.type == "cpu" else 4
-        positions = range(
-            self.finished_steps * self.images_per_step, self.total * self.images_per_step
-        )
-        loader = DataLoader(
+        """Load this process's share of every step, from where the run stands to its end."""
+        images = (self.total - self.finished_steps) * self.images_per_step
+        return batches(
             self.dataset,
-            batch_size=settings.batch_size,
-            sampler=positions,
-            num_workers=workers,
-            pin_memory=self.device.type == "cuda",
-            # Its own generator: starting workers draws a number, which a resumed run draws again.
-            generator=torch.Generator().manual_seed(settings.seed),
+            range(self.images_seen, self.images_seen + images),
+            self.config.training.batch_size,
+            self.accelerator.process_index,
+            self.accelerator.num_processes,
+            self.config.data.workers,
+            self.device,
         )
-        return iter(self.accelerator.prepare(loader))
 
     def _progress(self) -> Any:
         return tqdm(
-            main_process_only=True,
+            disable=not self.accelerator.is_main_process,
             total=self.total,
             initial=self.finished_steps,
             unit="step",
@@ -263,83 +255,80 @@ class Trainer:
             mininterval=0.5,
         )
 
-    def _log(self, bar: Any, steps_per_second: float) -> None:
-        rate = self.learning_rate(self.finished_steps - 1)
-        images = self.finished_steps * self.images_per_step
-        values = {
-            "step": self.finished_steps,
-            "epoch": images / len(self.dataset),
-            "seconds": round(self.seconds, 3),
-            "images": images,
-            "images_per_second": round(steps_per_second * self.images_per_step, 3),
-            "learning_rates": {phase.name: rate for phase in self.phases},
-            "losses": self.losses,
-        }
+    def _tick(self) -> None:
+        now = time.perf_counter()
+        self.seconds += now - self._clock
+        self._clock = now
+
+    def _log(self, bar: Any) -> None:
+        self.losses = self.log.read()
+        self._tick()
+        images, seconds = self.images_seen - self.logged[0], self.seconds - self.logged[1]
+        self.logged = (self.images_seen, self.seconds)
+        per_second = images / max(seconds, 1e-9)
         short = {name.replace("/", " "): f"{loss:.3f}" for name, loss in self.losses.items()}
-        bar.set_postfix({**short, "images/s": f"{values['images_per_second']:.1f}"}, refresh=False)
-        if self.accelerator.is_main_process:
-            self.writer.metrics(values)
-            eta = (self.total - self.finished_steps) / max(steps_per_second, 1e-9)
-            self._status("running", eta_seconds=round(eta, 1))
+        bar.set_postfix({**short, "images/s": f"{per_second:.1f}"}, refresh=False)
+        rate = self.learner.learning_rate(self.finished_steps - 1)
+        if self.recorder is not None:
+            line = {
+                "epoch": self.images_seen / len(self.dataset),
+                "seconds": round(self.seconds, 3),
+                "images": self.images_seen,
+                "images_per_second": round(per_second, 3),
+                "learning_rates": {phase.name: rate * phase.rate for phase in self.learner.phases},
+                "losses": self.losses,
+            }
+            left = (self.total - self.finished_steps) * self.images_per_step / per_second
+            self.recorder.write(self.finished_steps, "training", line)
+            self.recorder.status("running", self.finished_steps, eta_seconds=round(left, 1))
         if self.config.training.tracker != "none":
             self.accelerator.log({**self.losses, "learning_rate": rate}, step=self.finished_steps)
 
-    def _status(self, phase: str, **more: Any) -> None:
-        self.writer.status(phase, self.finished_steps, self.total, device=str(self.device), **more)
+    def _observe(self, sample: bool = True, evaluate: bool = False) -> bool:
+        """Sample, validate and evaluate; returns whether this state is the best so far."""
+        best = False
+        if self.recorder is not None:
+            best = self.recorder.observe(self.finished_steps, sample, evaluate)
+        return processes.any_process(self.accelerator, best)
 
-    @torch.no_grad()
-    def _sample(self) -> None:
-        if not self.probes:
-            self.probes = data.load_probes(self.dataset, PROBES)
-        batch = {name: images.to(self.device) for name, images in self.probes.items()}
-        with self.accelerator.autocast():
-            self.sampled = self.model.sample(self.ema, batch)
-        self.writer.sample(self.finished_steps, grid(list(self.sampled.values())))
+    # ------------------------------------------------------------------ checkpoints
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, best: bool) -> None:
+        self.log.check()
         # A finite loss can have gradients that are not; such weights must never become the newest.
-        refuse_non_finite(self.networks, self.finished_steps)
-        if self.accelerator.is_main_process:
-            settings = self.config.training
-            folder = settings.out / CHECKPOINTS
-            save_checkpoint(folder, self.finished_steps, self.state(), settings.keep_checkpoints)
-            self.writer.weights(
-                self.config,
-                self.images,
-                self.ema,
-                self.sampled,
-                self.losses,
-                self.finished_steps,
-                self.seconds,
-            )
-        self.accelerator.wait_for_everyone()
+        refuse_non_finite(self.learner.networks, self.finished_steps)
+        self._tick()
+        self._save()
+        if self.recorder is not None:
+            self.recorder.ship(self.finished_steps, self.seconds, self.losses, best)
 
-    # ------------------------------------------------------------------ what a checkpoint holds
+    def _save(self) -> None:
+        settings, state = self.config.training, self.state()
+        if self.recorder is not None:
+            folder = settings.out / CHECKPOINTS
+            save_checkpoint(folder, self.finished_steps, state, settings.keep_checkpoints)
+            self.recorder.name_best()
+        self.accelerator.wait_for_everyone()
 
     def state(self) -> dict[str, Any]:
         """Collect everything that the rest of the run depends on."""
-        scaler = self.accelerator.scaler
         return {
-            "step": self.finished_steps,
+            "learner": self.learner.state(),
+            "images": self.images_seen,
             "seconds": self.seconds,
-            "model": self.model.state_dict(),
-            "ema": self.ema.state_dict(),
-            "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
-            "scaler": scaler.state_dict() if scaler is not None else {},
-            "random": torch.get_rng_state(),
-            "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "logged": self.logged,
+            "losses": self.losses,
+            "log": processes.gather_states(self.accelerator, self.log.state()),
+            "rollbacks": self.rollbacks,
+            "recorder": self.recorder.state() if self.recorder is not None else {},
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go back to a collected state."""
-        self.finished_steps = state["step"]
-        self.seconds = state["seconds"]
-        self.model.load_state_dict(state["model"])
-        self.ema.load_state_dict(state["ema"])
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
-        if self.accelerator.scaler is not None and state["scaler"]:
-            self.accelerator.scaler.load_state_dict(state["scaler"])
-        torch.set_rng_state(state["random"])
-        if state["random_cuda"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(state["random_cuda"])
+        self.learner.load_state(state["learner"])
+        self.images_seen, self.seconds = state["images"], state["seconds"]
+        self.logged, self.losses = tuple(state["logged"]), state["losses"]
+        self.log.load_state(processes.own_share(self.accelerator, state["log"]))
+        self.rollbacks = list(state["rollbacks"])
+        if self.recorder is not None:
+            self.recorder.load_state(state["recorder"])

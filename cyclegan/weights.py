@@ -116,8 +116,18 @@ def load_weights(folder: str | Path) -> Weights:
     """
     folder = Path(folder)
     config = read_config(folder)
+    return assemble(config, _read_tensors(folder / TENSORS), folder / TENSORS)
+
+
+def assemble(config: WeightsConfig, tensors: Mapping[str, Tensor], path: Path) -> Weights:
+    """Build the networks of a config and fill them with tensors, keyed by network and parameter.
+
+    `path` is where the tensors came from, for messages.
+
+    Raises WeightsError when the settings make no network or a tensor is missing or misshapen.
+    """
     family = FAMILIES[config.model]
-    where = f"{folder / CONFIG}: settings"
+    where = f"{path.parent / CONFIG}: settings"
     try:
         settings = from_json(family.Config, json.dumps(config.settings), where)
         builders = family.builders(settings, config.image_size)
@@ -126,13 +136,12 @@ def load_weights(folder: str | Path) -> Weights:
         raise WeightsError(str(error)) from None
     except ValueError as error:
         raise WeightsError(f"{where}: {error}") from None
-    tensors = _read_tensors(folder / TENSORS)
     expected = {
         f"{name}.{key}": value
         for name, network in networks.items()
         for key, value in network.state_dict().items()
     }
-    _compare(tensors, expected, folder / TENSORS)
+    _compare(tensors, expected, path)
     for name, network in networks.items():
         prefix = f"{name}."
         network.load_state_dict(

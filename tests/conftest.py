@@ -14,8 +14,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 for _name in ("HF_TOKEN", "CYCLEGAN_WEIGHTS", "CYCLEGAN_RUNS"):
     os.environ.pop(_name, None)
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -26,6 +28,9 @@ from cyclegan.config import to_json
 from cyclegan.models.cyclegan import CycleGANConfig
 from cyclegan.networks import ResnetGenerator
 from cyclegan.weights import WeightsConfig, save_weights
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 torch.set_num_threads(1)
 
@@ -95,3 +100,36 @@ def constant_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder, WeightsConfig(1, "cyclegan", "black", "white", 16, settings, 0, (1, 4096)), networks
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two domains of six noisy pictures to train on and three to test on: reddish and bluish."""
+    folder = tmp_path_factory.mktemp("photos") / "red2blue"
+    random = np.random.default_rng(0)
+    for side, colour in (("A", (200, 60, 40)), ("B", (40, 60, 200))):
+        for split, count in (("train", 6), ("test", 3)):
+            (folder / f"{split}{side}").mkdir(parents=True)
+            for index in range(count):
+                pixels = random.integers(-40, 40, (40, 48, 3)) + np.array(colour)
+                image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+                image.save(folder / f"{split}{side}" / f"{index}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """A Chromium that asks nobody for anything; see page_server.watched_page."""
+    from playwright.sync_api import sync_playwright
+
+    flags = (
+        "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+        "--disable-background-networking --disable-component-update"
+    )
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    assert path, "These tests drive the page in Chromium: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=flags.split())
+        yield browser
+        browser.close()
