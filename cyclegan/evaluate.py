@@ -1,0 +1,211 @@
+"""FID and KID: how far translations are from real photos of the domain they are meant for.
+
+The arithmetic is torch-fidelity's, an optional package; here is which pictures go in.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cyclegan.config import DataConfig
+from cyclegan.data import SIDES, folders, list_images, readable_images, training_image
+from cyclegan.extractor import INCEPTION, EvaluationError, load_extractor
+from cyclegan.images import ImageError
+from cyclegan.models import Model, Networks
+
+logger = logging.getLogger(__name__)
+
+BATCH = 8
+KID_SUBSET = 1000
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured, in which features, and how.
+
+    Attributes:
+        scores: for every direction "fid_a2b", "kid_a2b" (the mean over subsets) and "kid_a2b_std"
+            (their standard deviation; 0 when every subset is all there is), and the means over
+            directions "fid" and "kid". Lower is better.
+        extractor: `INCEPTION`, or the stem of the file whose features were compared.
+        protocol: one sentence from which the measurement can be repeated.
+    """
+
+    scores: dict[str, float]
+    extractor: str
+    protocol: str
+
+
+def title(key: str, extractor: str) -> str:
+    """Name a score for people: "FID A→B", which other features than Inception's never are."""
+    metric, *rest = key.split("_")
+    if extractor == INCEPTION:
+        name, features = metric.upper(), ""
+    else:
+        name = "Fréchet distance" if metric == "fid" else metric.upper()
+        features = f" ({extractor})"
+    words = {"a2b": "A→B", "b2a": "B→A", "std": "deviation"}
+    return " ".join([name, *(words.get(word, word) for word in rest)]) + features
+
+
+class Evaluator:
+    """Compares translations of test photos with real ones, as often as networks change.
+
+    Where a domain has no test folder, its training photos stand in; the protocol says so. Photos
+    are cut as probes are. Features of real photos are kept, so evaluating again costs less.
+
+    Nothing here touches the random state of torch, NumPy or Python, or the networks' mode; it all
+    runs in full precision, as weights that ship do.
+
+    Args:
+        family: says which network translates in which direction.
+        config: says where photos are and how they are cut.
+        channels: of the images of each domain, by its letter.
+        device: where the networks are.
+        extractor: a file instead of Inception, see `load_extractor`.
+        seed: draws the subsets of KID.
+        kid_subsets: how many.
+
+    Raises EvaluationError at once when something is missing, DataError when photos are.
+    """
+
+    def __init__(
+        self,
+        family: type[Model],
+        config: DataConfig,
+        channels: Mapping[str, int],
+        device: torch.device,
+        extractor: Path | None = None,
+        seed: int = 0,
+        kid_subsets: int = 100,
+    ):
+        self.family = family
+        self.config = replace(config, zoom=1.0, crop="centre", flip=False)
+        self.channels = channels
+        self.device = device
+        self.seed = seed
+        self.kid_subsets = kid_subsets
+        tests = folders(config, "test")
+        self.split = {side: "test" if list_images(tests[side]) else "training" for side in SIDES}
+        self.files = {
+            side: readable_images(
+                tests[side] if self.split[side] == "test" else folders(config)[side], side
+            )
+            for side in SIDES
+        }
+        for side, files in self.files.items():
+            if len(files) < 2:
+                raise EvaluationError(
+                    f"FID and KID need two {self.split[side]} photos of domain {side.upper()} at "
+                    f"least; {files[0].parent} has one that can be read."
+                )
+        with _undisturbed(device):
+            self.extractor = load_extractor(extractor, config.image_size, device)
+        self._real: dict[str, Tensor] = {}
+
+    def evaluate(self, networks: Networks) -> Evaluation:
+        """Measure the networks, which may be in any mode.
+
+        Raises EvaluationError when the features are no numbers that can be compared.
+        """
+        translators = {way: networks[name] for way, name in self.family.translators.items()}
+        modes = {
+            part: part.training for network in translators.values() for part in network.modules()
+        }
+        try:
+            with _undisturbed(self.device):
+                for part in modes:
+                    part.training = False
+                return self._evaluate(translators)
+        finally:
+            for part, mode in modes.items():
+                part.training = mode
+
+    def _evaluate(self, translators: Mapping[str, nn.Module]) -> Evaluation:
+        from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+        from torch_fidelity.metric_kid import kid_features_to_metric
+        from torch_fidelity.version import __version__
+
+        self._real = self._real or {side: self._features(side) for side in SIDES}
+        fakes = {way: self._features(way[0], network) for way, network in translators.items()}
+        subset = min([KID_SUBSET, *(len(f) for f in [*fakes.values(), *self._real.values()])])
+        scores: dict[str, float] = {}
+        counts = []
+        for way, fake in fakes.items():
+            source, target = way[0], way[-1]
+            real = self._real[target]
+            statistics = [fid_features_to_statistics(features) for features in (fake, real)]
+            fid = fid_statistics_to_metric(*statistics, verbose=False)
+            kid = kid_features_to_metric(
+                fake,
+                real,
+                kid_subsets=self.kid_subsets,
+                kid_subset_size=subset,
+                rng_seed=self.seed,
+                verbose=False,
+            )
+            scores[f"fid_{way}"] = fid["frechet_inception_distance"]
+            scores[f"kid_{way}"] = kid["kernel_inception_distance_mean"]
+            scores[f"kid_{way}_std"] = kid["kernel_inception_distance_std"]
+            counts.append(
+                f"{way}: {len(fake)} fakes from {self.split[source]} photos of {source.upper()} "
+                f"against {len(real)} {self.split[target]} photos of {target.upper()}"
+            )
+        for metric in ("fid", "kid"):
+            scores[metric] = sum(scores[f"{metric}_{way}"] for way in fakes) / len(fakes)
+        size = self.config.image_size
+        protocol = (
+            f"{'; '.join(counts)}; from the middle of each photo a square of "
+            f"1/{self.config.resize:g} of its short side, resized to {size}×{size} pixels "
+            f"(bicubic, 8 bits); {self.extractor.protocol}; KID as the mean over "
+            f"{self.kid_subsets} subsets of {subset}, seed {self.seed}; "
+            f"torch-fidelity {__version__}."
+        )
+        return Evaluation(scores, self.extractor.name, protocol)
+
+    def _features(self, side: str, network: nn.Module | None = None) -> Tensor:
+        features = []
+        for images in self._images(side):
+            images = images.to(self.device)
+            features.append(self.extractor(images if network is None else network(images)))
+        if sum(len(batch) for batch in features) < 2:
+            raise EvaluationError(f"The photos of domain {side.upper()} cannot be read any more.")
+        return torch.cat(features)
+
+    def _images(self, side: str) -> Iterator[Tensor]:
+        # What is drawn from it changes nothing, since the cut is fixed.
+        random = np.random.default_rng(0)
+
+        def load(file: Path) -> Tensor | None:
+            try:
+                return training_image(file, self.config, random, self.channels[side])
+            except ImageError as error:
+                logger.warning("Skipped %s: %s", file, error)
+                return None
+
+        files = self.files[side]
+        with ThreadPoolExecutor(max_workers=BATCH) as threads:
+            for start in range(0, len(files), BATCH):
+                loaded = threads.map(load, files[start : start + BATCH])
+                images = [image for image in loaded if image is not None]
+                if images:
+                    yield torch.stack(images)
+
+
+@contextmanager
+def _undisturbed(device: torch.device) -> Iterator[None]:
+    """Leave the random state as it was; compute without gradients and in full precision."""
+    devices = [device] if device.type == "cuda" else []
+    with (
+        torch.random.fork_rng(devices=devices),
+        torch.no_grad(),
+        torch.autocast(device.type, enabled=False),
+    ):
+        yield
