@@ -7,9 +7,7 @@ import torch
 from torch import Tensor
 
 from cyclegan.config import Direction
-
-LUMINANCE = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue (ITU-R BT.601)."""
+from cyclegan.losses import luminance_correlation
 
 LIMITS: Mapping[str, tuple[str, float, str]] = {
     "inversion": (
@@ -55,8 +53,9 @@ def measure(
         source, target = direction[0], direction[2]
         real = pictures[f"real_{source}"].float()
         fake = pictures[f"fake_{target}"].float()
-        correlation = luminance_correlation(real, fake).mean().item()
-        found["luminance_correlation"][direction] = _rounded(correlation)
+        found["luminance_correlation"][direction] = _rounded(
+            luminance_correlation(real, fake).mean()
+        )
         found["change"][direction] = _rounded(
             (fake - real).abs().mean() / 2 if fake.shape == real.shape else 1.0
         )
@@ -67,24 +66,6 @@ def measure(
             errors = (recovered - real).abs().flatten(1).mean(1) / 2
             found["cycle_error"][source] = [_rounded(error) for error in errors.tolist()]
     return {name: values for name, values in found.items() if values}
-
-
-def luminance_correlation(x: Tensor, y: Tensor) -> Tensor:
-    """Pearson's correlation of the luminance of two batches [N, C, H, W], for every pair: [N].
-
-    C is 3 (RGB) or 1 (grey). 0 where one of the two is flat.
-    """
-    x, y = (luminance(images).flatten(1) for images in (x, y))
-    x, y = x - x.mean(1, keepdim=True), y - y.mean(1, keepdim=True)
-    return (x * y).sum(1) / (x.norm(dim=1) * y.norm(dim=1)).clamp_min(1e-8)
-
-
-def luminance(images: Tensor) -> Tensor:
-    """Turn [N, C, H, W], C being 3 (RGB) or 1 (grey), into luminance [N, 1, H, W]."""
-    if images.shape[1] == 1:
-        return images
-    weights = images.new_tensor(LUMINANCE).view(1, 3, 1, 1)
-    return (images * weights).sum(1, keepdim=True)
 
 
 class Watch:

@@ -3,29 +3,13 @@
 import pytest
 import torch
 
-from cyclegan.watching import Watch, luminance, luminance_correlation, measure
+from cyclegan.watching import Watch, measure
 
-RAMP = torch.linspace(-1, 1, 64).reshape(1, 1, 8, 8).expand(1, 3, 8, 8)
 LABELS = {"a": "apple", "b": "orange"}
 
 
 def probes(count: int = 3) -> torch.Tensor:
     return torch.rand(count, 3, 8, 8) * 2 - 1
-
-
-def test_luminance_weighs_green_most():
-    colours = torch.eye(3).reshape(3, 3, 1, 1)
-    assert luminance(colours).flatten().tolist() == pytest.approx([0.299, 0.587, 0.114])
-    grey = torch.rand(2, 1, 4, 4)
-    assert torch.equal(luminance(grey), grey)
-
-
-@pytest.mark.parametrize(
-    ("other", "expected"),
-    [(RAMP, 1.0), (-RAMP, -1.0), (0.1 * RAMP + 0.5, 1.0), (torch.zeros_like(RAMP), 0.0)],
-)
-def test_correlation_sees_order_and_not_contrast(other, expected):
-    assert luminance_correlation(RAMP, other).tolist() == pytest.approx([expected], abs=1e-5)
 
 
 def test_measures_of_known_pictures():
@@ -36,7 +20,7 @@ def test_measures_of_known_pictures():
         ("a2b", "b2a"),
     )  # fmt: skip
     assert found["cycle_error"] == {"a": pytest.approx([0.1] * 3), "b": [0.0] * 3}
-    assert found["luminance_correlation"] == {"a2b": -1.0, "b2a": 1.0}
+    assert found["luminance_correlation"] == pytest.approx({"a2b": -1.0, "b2a": 1.0}, abs=1e-4)
     assert found["diversity"] == {"a2b": 1.0, "b2a": 1.0}
     assert found["change"] == {"a2b": pytest.approx(real.abs().mean().item(), abs=1e-4), "b2a": 0.0}
     same = measure({"real_a": real, "fake_b": real[:1].expand(3, -1, -1, -1)}, ("a2b",))
