@@ -1,22 +1,23 @@
-"""Push weights to the Hugging Face Hub, and pull them from it.
+"""Push weights to the Hugging Face Hub, pull them from it, and read single files there.
 
-Every failure surfaces as a `HubError`, one sentence to show as it is. `pull` and `push` block;
-`Pusher` pushes from a thread of its own, for a training that must not wait.
+Every failure surfaces as a `HubError`, one sentence to show as it is. Everything here blocks;
+pusher.py pushes from a thread of its own, hub_runs.py reads from one.
 """
 
+import hashlib
 import json
 import logging
 import os
 import re
-import shlex
-import threading
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx2
 import huggingface_hub as hf
 from huggingface_hub import constants, errors, utils
+from huggingface_hub.utils import _http
 
 from cyclegan.errors import UserError
 from cyclegan.files import CONFIG, TENSORS, WEIGHTS_FILES
@@ -26,8 +27,6 @@ _REQUIRED = (CONFIG, TENSORS)
 # A revision becomes part of a path in the cache, so ".." must not get through.
 _NAME = re.compile(r"(?!.*\.\.|[^@]*--)(\w[\w.-]*/\w[\w.-]*(?<![.-]))(?:@(\w[\w./-]*))?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-# Without these, requests to the Hub wait for ever: the client sets no timeouts of its own.
-_TIMEOUTS = httpx2.Timeout(60, connect=10)
 _LOGIN = "set HF_TOKEN or run hf auth login"
 
 # Xet, the client's default transfer, retries an unreachable storage server for minutes, and its
@@ -52,6 +51,17 @@ _ADVICE = {
 }
 
 logger = logging.getLogger(__name__)
+
+
+def _client() -> httpx2.Client:
+    # Without these, requests to the Hub wait for ever: the client sets no timeouts of its own.
+    client = _http.default_client_factory()
+    client.timeout = httpx2.Timeout(60, connect=10)
+    return client
+
+
+# Not set once on the session at hand, since the client makes new ones after lost connections.
+hf.set_client_factory(_client)
 
 
 class HubError(UserError):
@@ -97,7 +107,6 @@ def pull(name: str, *, token: str | None = None, force: bool = False) -> Path:
     if not force and _COMMIT.fullmatch(target.revision or "") and (folder := _cached(target)):
         return folder
     try:
-        hf.get_session().timeout = _TIMEOUTS
         # The download asks the same question, but without a timeout.
         timeout, revision = constants.HF_HUB_ETAG_TIMEOUT, target.revision
         hf.HfApi(token=token).model_info(target.repo_id, revision=revision, timeout=timeout)
@@ -139,133 +148,89 @@ def push(
     Raises:
         HubError: the folder is no weights folder, or the Hub did not take it.
     """
-    return _push(_read(folder), _push_target(name), private, token, message)
+    files, target = read_weights(folder), push_target(name)
+    with explained(f"push to {name}", target):
+        api = open_repository(target, private, token)
+        return commit(api, target, files, (), message)
 
 
-class Pusher:
-    """Pushes weights folders from a thread of its own, so that nothing delays or breaks a training.
-
-    A push that fails is tried again after `interval` seconds, then after twice that, up to five
-    minutes, and whenever `submit` brings newer weights. Two sets of weights at most are in memory:
-    one on its way, one waiting. Only the constructor raises: HubError, if `name` is not USER/NAME.
-
-    Args:
-        name, private, token: as for `push`.
-        interval: seconds before the first new attempt.
-    """
-
-    def __init__(
-        self, name: str, *, private: bool = False, token: str | None = None, interval: float = 10.0
-    ) -> None:
-        self._target, self._private, self._token = _push_target(name), private, token
-        self._changed = threading.Condition()
-        self._waiting: dict[str, bytes] | None = None
-        self._closing = False
-        self._folder: str | Path = ""
-        self._unread: str | None = None
-        self._failure: str | None = None
-        # Bars drawn from the thread would tear the lines that the training prints.
-        utils.disable_progress_bars()
-        # A daemon: an upload that hangs must not keep the process from ending.
-        self._thread = threading.Thread(target=self._run, args=(interval,), daemon=True)
-        self._thread.start()
-
-    def submit(self, folder: str | Path) -> None:
-        """Read the files of `folder` and leave them to be pushed; weights still waiting give way.
-
-        The folder may change as soon as this returns. If it cannot be read, that is logged now and
-        reported by `close`.
-        """
-        self._folder, self._unread = folder, None
-        try:
-            files = _read(folder)
-        except HubError as error:
-            logger.warning("%s", error)
-            self._unread = str(error)
-            return
-        with self._changed:
-            self._waiting = files
-            self._changed.notify_all()
-
-    def close(self, timeout: float = 300.0) -> str | None:
-        """Wait for the last push; if it fails, or failed before, try once more without a pause.
-
-        Returns None if the last submitted weights are on the Hub (or none were submitted), else
-        one sentence that says why not and ends with the command that pushes them.
-        """
-        with self._changed:
-            self._closing = True
-            self._changed.notify_all()
-        self._thread.join(timeout)
-        failure = self._unread or self._failure
-        if self._thread.is_alive():
-            failure = f"Cannot push {self._folder}: it was not done after {timeout:g} s of waiting."
-        if failure is None:
-            return None
-        command = ["python", "-m", "cyclegan", "push", str(self._folder), self._target.repo_id]
-        again = shlex.join(command + ["--private"] * self._private)
-        return f"{failure.removesuffix('.')}; to push again: {again}"
-
-    def _run(self, interval: float) -> None:
-        failed: dict[str, bytes] | None = None
-        pause = interval
-        while True:
-            with self._changed:
-                # Weights stay in `_waiting` until they are pushed or newer ones come.
-                self._changed.wait_for(
-                    lambda failed=failed: self._waiting is not failed or self._closing,
-                    pause if failed else None,
-                )
-                files, last = self._waiting, self._closing
-            if files is None:
-                return
-            try:
-                url = _push(files, self._target, self._private, self._token, "Push new weights")
-            except HubError as error:
-                logger.warning("%s", error)
-                self._failure = str(error)
-                if last:
-                    return
-                pause = min(2 * pause, 300) if failed else interval
-                failed = files
-                continue
-            logger.info("Pushed weights to %s", url)
-            self._failure = failed = None
-            with self._changed:
-                if self._waiting is files:
-                    self._waiting = None
-
-
-def _push(
-    files: dict[str, bytes], target: HubName, private: bool, token: str | None, message: str
-) -> str:
-    repo_id, action = target.repo_id, f"push to {target.repo_id}"
-    try:
-        token = _clean_token(token)
-        if token is None and hf.get_token() is None:
-            raise HubError(f"Cannot {action}: there is no token; {_LOGIN}.")
-        hf.get_session().timeout = _TIMEOUTS
-        api = hf.HfApi(token=token)
-        # None leaves the choice to the organisation, whose default may be private.
-        api.create_repo(repo_id, private=private or None, exist_ok=True)
-        if private and not api.model_info(repo_id, timeout=60).private:
-            raise HubError(f"Cannot {action}: it is public; make it private or drop --private.")
-        # Not upload_folder, which may split a folder into several commits.
-        additions = [hf.CommitOperationAdd(path, content) for path, content in files.items()]
-        return api.create_commit(repo_id, additions, commit_message=message).commit_url
-    except Exception as error:
-        raise _explain(error, action, target) from error
-
-
-def _push_target(name: str) -> HubName:
+def push_target(name: str) -> HubName:
+    """The repository that "USER/NAME" names. Raises HubError for anything else."""
     target = parse_name(name)
     if target.revision is not None:
         raise HubError(f"Cannot push to {name}: weights go to the main branch; drop @REVISION.")
     return target
 
 
-def _read(folder: str | Path) -> dict[str, bytes]:
-    """The files of a weights folder by name."""
+def open_repository(target: HubName, private: bool, token: str | None) -> hf.HfApi:
+    """Create a repository if it is missing, and return the client to push to it with."""
+    action, token = f"push to {target.repo_id}", _clean_token(token)
+    if token is None and hf.get_token() is None:
+        raise HubError(f"Cannot {action}: there is no token; {_LOGIN}.")
+    api = hf.HfApi(token=token)
+    # None leaves the choice to the organisation, whose default may be private.
+    api.create_repo(target.repo_id, private=private or None, exist_ok=True)
+    if private and not api.model_info(target.repo_id, timeout=60).private:
+        raise HubError(f"Cannot {action}: it is public; make it private or drop --private.")
+    return api
+
+
+def commit(
+    api: hf.HfApi, target: HubName, files: Mapping[str, bytes], gone: Iterable[str], message: str
+) -> str:
+    """Write `files` and delete `gone`, both by path, in one commit; returns its address."""
+    # Not upload_folder, which may split a folder into several commits.
+    operations = [hf.CommitOperationAdd(path, content) for path, content in files.items()]
+    operations += [hf.CommitOperationDelete(path, is_folder=False) for path in gone]
+    return api.create_commit(target.repo_id, operations, commit_message=message).commit_url
+
+
+def head_commit(target: HubName, timeout: float) -> str:
+    """The commit that a branch points to now; a small answer, however large the repository."""
+    api, revision = hf.HfApi(), target.revision
+    info = api.model_info(target.repo_id, revision=revision, expand=["sha"], timeout=timeout)
+    return str(info.sha)
+
+
+def list_files(
+    target: HubName, revision: str, timeout: float, token: str | bool | None = None
+) -> dict[str, str]:
+    """All files of a revision by path, each with the hash that is one of its `content_ids`."""
+    # Not list_repo_tree, which waits for ever for a server that hangs.
+    url: str | None = f"{constants.ENDPOINT}/api/models/{target.repo_id}/tree/{revision}"
+    url, files = f"{url}?recursive=true", {}
+    while url:
+        response = _get(url, timeout, token)
+        for entry in response.json():
+            if entry["type"] == "file":
+                files[entry["path"]] = entry.get("lfs", entry)["oid"]
+        url = response.links.get("next", {}).get("url")
+    return files
+
+
+def content_ids(content: bytes) -> tuple[str, str]:
+    """The hashes by which the Hub knows a file: as a large file (SHA-256), and as git's own."""
+    git = hashlib.sha1(b"blob %d\0" % len(content) + content)
+    return hashlib.sha256(content).hexdigest(), git.hexdigest()
+
+
+def fetch_file(target: HubName, path: str, revision: str, identity: str, timeout: float) -> bytes:
+    """The content of a file whose hash `list_files` told. Raises HubError if it is another."""
+    content = _get(hf.hf_hub_url(target.repo_id, path, revision=revision), timeout).content
+    if identity not in content_ids(content):
+        raise HubError(f"Cannot fetch {path} of {target.repo_id}: it arrived damaged; try again.")
+    return content
+
+
+def _get(url: str, timeout: float, token: str | bool | None = None) -> httpx2.Response:
+    headers = utils.build_hf_headers(token=token)
+    response = hf.get_session().get(url, headers=headers, timeout=timeout)
+    utils.hf_raise_for_status(response)
+    return response
+
+
+def read_weights(folder: str | Path) -> dict[str, bytes]:
+    """The files of a weights folder by name. Raises HubError if it is none."""
     missing = _missing_file(Path(folder))
     if missing:
         raise HubError(f"Cannot push {folder}: it has no {missing}, so it is no weights folder.")
@@ -308,6 +273,15 @@ def _is_outage(error: BaseException) -> bool:
     if isinstance(error, errors.HfHubHTTPError):
         return error.response.status_code >= 500 or error.response.status_code == 429
     return isinstance(error, tuple(_OUTAGES))
+
+
+@contextmanager
+def explained(action: str, target: HubName) -> Iterator[None]:
+    """Turn whatever the client raises into a HubError: "Cannot <action>: ..."."""
+    try:
+        yield
+    except Exception as error:
+        raise _explain(error, action, target) from error
 
 
 def _explain(error: BaseException, action: str, target: HubName) -> HubError:

@@ -5,8 +5,8 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -169,11 +169,11 @@ class Run:
     """
 
     folder: Path
-    description: dict[str, Any]
-    status: dict[str, Any]
-    metrics: list[dict[str, Any]]
-    samples: list[int]
-    best: dict[str, Any]
+    description: dict[str, Any] = field(default_factory=dict)
+    status: dict[str, Any] = field(default_factory=dict)
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+    samples: list[int] = field(default_factory=list)
+    best: dict[str, Any] = field(default_factory=dict)
 
     def tile(self, step: int, name: str, probe: int) -> Path:
         """Say where a picture of a sample is; photos ("real_a") are the same at every step."""
@@ -201,8 +201,9 @@ def list_runs(folder: Path) -> list[Path]:
         found.append(folder)
 
     def active(path: Path) -> float:
-        status = path / STATUS
-        return status.stat().st_mtime if status.exists() else 0.0
+        with suppress(OSError):
+            return (path / STATUS).stat().st_mtime
+        return 0.0
 
     return sorted(found, key=active, reverse=True)
 

@@ -152,6 +152,10 @@ class Trainer:
         except BaseException as error:
             if recorder is not None:
                 recorder.failed(self.finished_steps, str(error) or repr(error))
+                if pusher is not None:
+                    # Or the Hub would show a training that goes on for ever.
+                    pusher.submit(out)
+                    pusher.close(timeout=30)
             raise
         failure = None
         if recorder is not None:

@@ -11,12 +11,16 @@ import base64
 import hashlib
 import json
 import re
+import sys
 import threading
 import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import yaml
 
@@ -56,10 +60,13 @@ class Repo:
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)
 
-    def commit(self, files: dict[str, bytes], message: str = "") -> str:
-        """Put `files` on top of main and return the hash of the new commit."""
+    def commit(
+        self, files: dict[str, bytes], message: str = "", deleted: Collection[str] = ()
+    ) -> str:
+        """Put `files` on top of main, without `deleted`, and return the hash of the new commit."""
         parent = self.refs.get("main", "")
         tree = {**self.commits.get(parent, {}), **files}
+        tree = {path: content for path, content in tree.items() if path not in deleted}
         listing = [f"{git_hash(content)} {path}" for path, content in sorted(tree.items())]
         digest = git_hash("\n".join([parent, message, *listing]).encode())
         self.commits[digest] = tree
@@ -77,6 +84,11 @@ class HubServer:
         fail_with: when set, the status with which every request is answered ...
         fail_on: ... whose path contains this text.
         delay: seconds that every request has to wait for its answer.
+        drop: whether connections are closed without an answer.
+        lose_answer: when set, the next request whose path contains this text is heeded, but the
+            connection is closed without an answer.
+        page_size: how many entries a listing of files has at once.
+        pushed: the paths of every commit that was pushed, deleted ones with a "-" before them.
     """
 
     def __init__(self) -> None:
@@ -86,6 +98,13 @@ class HubServer:
         self.fail_with: int | None = None
         self.fail_on = ""
         self.delay = 0.0
+        self.page_size = 1000
+        self.drop = False
+        self.lose_answer = ""
+        self.pushed: list[set[str]] = []
+        self._open = threading.Event()
+        self._open.set()
+        self._held = threading.Event()
         self.port = 0
         self.start()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -93,13 +112,30 @@ class HubServer:
 
     def start(self) -> None:
         handler = type("Handler", (_Handler,), {"hub": self})
-        self._listener = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
+        self._listener = _Listener(("127.0.0.1", self.port), handler)
         self.port = self._listener.server_port
         threading.Thread(target=self._listener.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
         self._listener.shutdown()
         self._listener.server_close()
+
+    @contextmanager
+    def hanging(self) -> Iterator[threading.Event]:
+        """Leave requests without an answer meanwhile; the event is set once there is one."""
+        self._held.clear()
+        self._open.clear()
+        try:
+            yield self._held
+        finally:
+            self._open.set()
+
+    def wait(self) -> None:
+        """Hold up a request as long as its answer has to wait."""
+        if not self._open.is_set():
+            self._held.set()
+            self._open.wait()
+        time.sleep(self.delay)
 
     def __enter__(self) -> "HubServer":
         return self
@@ -126,6 +162,13 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+class _Listener(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keep quiet about clients that did not wait for an answer; others show in the tests."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class _Refusal(Exception):
     """Raised to end a request with an error."""
 
@@ -141,7 +184,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
         path = urlsplit(self.path).path
         self.hub.requests.append(Request(self.command, path, self.token))
-        time.sleep(self.hub.delay)
+        self.hub.wait()
+        if self.hub.drop:
+            self.close_connection = True
+            return
         try:
             if self.hub.fail_with and self.hub.fail_on in path:
                 raise _Refusal(self.hub.fail_with, "The stand-in was told to fail")
@@ -163,6 +209,10 @@ class _Handler(BaseHTTPRequestHandler):
         raise _Refusal(404, f"The stand-in has no {self.command} {path}")
 
     def reply(self, value: object, status: int = 200, headers: Any = None) -> None:
+        if self.hub.lose_answer and self.hub.lose_answer in self.path:
+            self.hub.lose_answer = ""
+            self.close_connection = True
+            return
         content = value if isinstance(value, bytes) else json.dumps(value).encode()
         self.send_response(status)
         for key, text in (headers or {}).items():
@@ -263,14 +313,21 @@ class _Handler(BaseHTTPRequestHandler):
     def commit(self, name: str, revision: str) -> None:
         repo = self.repo(name, write=True)
         header, *items = [json.loads(line) for line in self.body.splitlines()]
-        files = {}
+        files, deleted = {}, set()
         for item in items:
-            file, large = item["value"], item["key"] == "lfsFile"
-            content = self.hub.blobs[file["oid"]] if large else base64.b64decode(file["content"])
-            files[file["path"]] = content
+            file = item["value"]
+            if item["key"] == "deletedFile":
+                deleted.add(file["path"])
+            elif item["key"] == "lfsFile":
+                files[file["path"]] = self.hub.blobs[file["oid"]]
+            else:
+                files[file["path"]] = base64.b64decode(file["content"])
         if revision != "main":
             raise _Refusal(400, "The stand-in only commits to main")
-        digest = repo.commit(files, header["value"]["summary"])
+        if deleted - self.commit_of(repo, "main")[1].keys():
+            raise _Refusal(404, "A file with this name doesn't exist", "EntryNotFound")
+        digest = repo.commit(files, header["value"]["summary"], deleted)
+        self.hub.pushed.append(files.keys() | {f"-{path}" for path in deleted})
         self.reply({"commitOid": digest, "commitUrl": f"{self.hub.url}/{name}/commit/{digest}"})
 
     def info(self, name: str, revision: str = "main") -> None:
@@ -278,13 +335,23 @@ class _Handler(BaseHTTPRequestHandler):
         self.reply({"id": name, "sha": self.commit_of(repo, revision)[0], "private": repo.private})
 
     def tree(self, name: str, revision: str) -> None:
-        entries: list[dict[str, Any]] = []
-        for path, content in self.commit_of(self.repo(name), revision)[1].items():
+        files = self.commit_of(self.repo(name), revision)[1]
+        parents = {str(parent) for path in files for parent in PurePosixPath(path).parents} - {"."}
+        entries: list[dict[str, Any]] = [
+            {"type": "directory", "path": path, "oid": git_hash(path.encode()), "size": 0}
+            for path in sorted(parents)
+        ]
+        for path, content in files.items():
             size = len(content)
             entries.append({"type": "file", "path": path, "oid": git_hash(content), "size": size})
             if path.endswith(_LARGE):
                 entries[-1]["lfs"] = {"oid": sha256(content), "size": size, "pointerSize": 130}
-        self.reply(entries)
+        query = dict(parse_qsl(urlsplit(self.path).query))
+        start = int(query.get("cursor", 0))
+        end = start + self.hub.page_size
+        link = f"{self.hub.url}/api/models/{name}/tree/{revision}?recursive=true&cursor={end}"
+        headers = {"Link": f'<{link}>; rel="next"'} if end < len(entries) else {}
+        self.reply(entries[start:end], 200, headers)
 
     def resolve(self, name: str, revision: str, path: str) -> None:
         digest, files = self.commit_of(self.repo(name), revision)

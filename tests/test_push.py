@@ -1,5 +1,6 @@
 """train.py pushes while it trains, and what it pushed is pulled and used, in real processes."""
 
+import json
 import os
 import subprocess
 import sys
@@ -31,6 +32,12 @@ def environment(endpoint: str, cache: Path) -> dict[str, str]:
     }
 
 
+def files(folder: Path) -> dict[str, bytes]:
+    """The files below a folder by their path in it."""
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
 def run(command: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=240
@@ -47,12 +54,21 @@ def test_what_training_pushed_is_pulled_and_translates(photo_folder, tmp_path):
         result = run([*train, *push], environment(hub.url, tmp_path / "home"))
         assert result.returncode == 0, result.stderr
         pushed = hub.files(NAME)
-        assert {"config.json", "model.safetensors", "README.md", "samples.webp"} <= set(pushed)
-        for name, content in pushed.items():
-            if name != ".gitattributes":
-                assert (out / "weights" / name).read_bytes() == content
+        # The files as they are here, but for the paths in them.
+        published = {path: content for path, content in pushed.items() if "/" not in path}
+        assert published == files(out / "weights")
+        assert {"config.json", "model.safetensors", "README.md", "samples.webp"} <= set(published)
+        samples = files(out / "samples")
+        assert {path.split("/")[0] for path in samples} == {"00000000", "00000002", "00000004"}
+        assert {f"run/samples/{path}": samples[path] for path in samples} == {
+            path: content for path, content in pushed.items() if "/samples/" in path
+        }
+        assert json.loads(pushed["run/status.json"])["phase"] == "finished"
+        assert len(pushed["run/metrics.jsonl"].splitlines()) > 2
+        assert not [path for path in pushed if "probes" in path or "checkpoint" in path]
+        assert not [path for path in pushed if str(tmp_path).encode() in pushed[path]]
         card = pushed["README.md"].decode()
-        assert "license: mit" in card and NAME in card and str(tmp_path) not in card
+        assert "license: mit" in card and NAME in card
 
         photo, made = tmp_path / "photo.png", tmp_path / "made"
         Image.new("RGB", (50, 34), (200, 40, 30)).save(photo)
