@@ -237,7 +237,8 @@ def main() -> None:
         f"repeats (least–greatest) of {', '.join(str(s.steps) for s in SETTINGS)} steps after "
         f"{WARM_UP} to warm up. A GPU is waited for at every switch of the stopwatch.\n\n"
         f"{table(['', *(setting.name for setting in SETTINGS)], rows)}\n\n"
-        f"`python -m benchmarks.overhead --repeats {repeats}`; {machine()}.",
+        f"`OMP_NUM_THREADS={torch.get_num_threads()} python -m benchmarks.overhead "
+        f"--repeats {repeats}`; {machine()}.",
     )
 
 

@@ -13,15 +13,16 @@ RESULTS = Path(__file__).parent.parent / "docs" / "results.md"
 
 
 def machine() -> str:
-    """Name processor, cores, GPU and torch in words."""
+    """Name processor, cores, GPU, torch and how busy the machine is, in words."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists() and (found := re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.M)):
         cpu = found[1].strip()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     return (
-        f"{cpu}, {os.cpu_count()} cores, {torch.get_num_threads()} threads; {gpu}; "
-        f"torch {torch.__version__}, Python {platform.python_version()}"
+        f"{cpu} with {os.cpu_count()} cores, of which torch uses {torch.get_num_threads()}{load}; "
+        f"{gpu}; torch {torch.__version__}, Python {platform.python_version()}"
     )
 
 

@@ -275,7 +275,7 @@ class ValidationDataset(Photos):
             side: list(islice(_shuffled_readable(list_images(paths), random), count))
             for side, paths in folders(config, "test").items()
         }
-        super().__init__(files, _centred(config), seed, channels)
+        super().__init__(files, centred(config), seed, channels)
 
     def __len__(self) -> int:
         return min(len(files) for files in self.files.values())
@@ -300,7 +300,7 @@ def load_probes(dataset: Photos, count: int) -> dict[str, Tensor]:
 
     Raises DataError, naming it, when a folder of --probes is missing or holds nothing readable.
     """
-    config = _centred(dataset.config)
+    config = centred(dataset.config)
     tests = folders(config, "test")
     random = np.random.default_rng((dataset.seed, 2))
     probes: dict[str, list[Tensor]] = {side: [] for side in SIDES}
@@ -328,7 +328,8 @@ def load_probes(dataset: Photos, count: int) -> dict[str, Tensor]:
     return {f"real_{side}": torch.stack(images[:count]) for side, images in probes.items()}
 
 
-def _centred(config: DataConfig) -> DataConfig:
+def centred(config: DataConfig) -> DataConfig:
+    """Make settings that cut photos to look at or to measure: from the middle, always the same."""
     return replace(config, zoom=1.0, crop="centre", flip=False)
 
 

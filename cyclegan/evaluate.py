@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from cyclegan.config import DataConfig
-from cyclegan.data import SIDES, folders, list_images, readable_images, training_image
+from cyclegan.data import SIDES, centred, folders, list_images, readable_images, training_image
 from cyclegan.extractor import INCEPTION, EvaluationError, load_extractor
 from cyclegan.images import ImageError
 from cyclegan.models import Model, Networks
@@ -32,7 +32,7 @@ class Evaluation:
 
     Attributes:
         scores: for every direction "fid_a2b", "kid_a2b" (the mean over subsets) and "kid_a2b_std"
-            (their standard deviation; 0 when every subset is all there is), and the means over
+            (their standard deviation; none when every subset is all there is), and the means over
             directions "fid" and "kid". Lower is better.
         extractor: `INCEPTION`, or the stem of the file whose features were compared.
         protocol: one sentence from which the measurement can be repeated.
@@ -87,7 +87,7 @@ class Evaluator:
         kid_subsets: int = 100,
     ):
         self.family = family
-        self.config = replace(config, zoom=1.0, crop="centre", flip=False)
+        self.config = centred(config)
         self.channels = channels
         self.device = device
         self.seed = seed

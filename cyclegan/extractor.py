@@ -4,7 +4,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,12 @@ def load_extractor(path: Path | None, image_size: int, device: torch.device) -> 
             f"The feature extractor {extractor.source} does not take images of {image_size} pixels "
             f"as uint8 [N, 3, H, W]: {reason}"
         ) from None
-    return extractor
+    if path is None:
+        return extractor
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    return replace(
+        extractor, protocol=f"{extractor.protocol}, from {path.name} (SHA-256 {digest}…)"
+    )
 
 
 def _is_torchscript(path: Path) -> bool:
@@ -107,14 +112,13 @@ def _torchscript(path: Path, device: torch.device) -> Extractor:
         arguments: Sequence[Any] = network.forward.schema.arguments
     except Exception as error:
         # A damaged archive fails with RuntimeError, an empty one with AttributeError, and so on.
-        raise _unusable(str(path), error) from None
+        raise _unusable(str(path)) from error
     convention = {a.name: True for a in arguments if a.name == "return_features"}
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
     return Extractor(
         # A file may be called anything, but only one network gives what is called FID.
         path.stem if path.stem != INCEPTION else f"{INCEPTION} (TorchScript)",
         str(path),
-        f"features of the network {path.name} (SHA-256 {digest}…), fed at that size",
+        "features of a TorchScript network fed at that size",
         lambda pixels: network(pixels, **convention),
     )
 
@@ -124,7 +128,7 @@ def _read_state(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         # torch.load raises nearly anything on what it did not write.
-        raise _unusable(str(path), error) from None
+        raise _unusable(str(path)) from error
 
 
 def _download() -> Any:
@@ -141,9 +145,10 @@ def _download() -> Any:
         )
     except Exception as error:
         # The network and a damaged file raise nearly anything.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DownloadError(
             f"The Inception weights for FID and KID cannot be downloaded from {URL_INCEPTION_V3} "
-            f"({_reason(error)}); give --feature-extractor PATH: those weights, fetched elsewhere, "
+            f"({reason}); give --feature-extractor PATH: those weights, fetched elsewhere, "
             "or any network as TorchScript."
         ) from None
 
@@ -160,7 +165,7 @@ def _inception(state: Any, source: str, device: torch.device) -> Extractor:
             "inception-v3-compat", ["2048"], feature_extractor_weights_path=copy
         )
     except Exception as error:
-        raise _unusable(source, error) from None
+        raise _unusable(source) from error
     network.to(device)
     size = network.INPUT_IMAGE_SIZE
     return Extractor(
@@ -171,12 +176,8 @@ def _inception(state: Any, source: str, device: torch.device) -> Extractor:
     )
 
 
-def _unusable(source: str, error: Exception) -> EvaluationError:
+def _unusable(source: str) -> EvaluationError:
     return EvaluationError(
         f"The feature extractor {source} is neither TorchScript nor the Inception weights of "
-        f"torch-fidelity, or it is damaged ({_reason(error)})."
+        "torch-fidelity, or it is damaged; fetch it again or choose another file."
     )
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

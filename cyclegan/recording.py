@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from cyclegan import data
 from cyclegan.checkpoint import save_best
 from cyclegan.config import ConfigError, RunConfig
+from cyclegan.errors import UserError
 from cyclegan.models import Model, family_of
 from cyclegan.runs import CHECKPOINTS, RunWriter, read_probes
 from cyclegan.watching import Watch, measure
@@ -65,6 +66,7 @@ class Recorder:
         self.total = 0
         self.watch = Watch({"a": config.data.label_a, "b": config.data.label_b})
         self.best: dict[str, Any] | None = None
+        self._newest: tuple[int, dict[str, Tensor]] = (-1, {})
         self.channels = self.family.channels(config.model)
         kept = read_probes(settings.out, self.channels)
         self.probes = kept or data.load_probes(dataset, PROBES)
@@ -126,7 +128,8 @@ class Recorder:
 
     def sample(self, step: int) -> None:
         """Save what the averaged networks make of the probes, and what that tells."""
-        pictures = self.pictures()
+        self._newest = step, self.pictures()
+        pictures = self._newest[1]
         self.writer.sample(
             step, {name: made for name, made in pictures.items() if name not in self.probes}
         )
@@ -167,7 +170,11 @@ class Recorder:
         """Measure FID and KID and write them down; nothing when there is nothing to do it with."""
         if self.evaluator is None:
             return {}
-        found = self.evaluator.evaluate(self.averages)
+        try:
+            found = self.evaluator.evaluate(self.averages)
+        except UserError as error:
+            logger.warning("%s The training goes on.", error)
+            return {}
         line = {"scores": found.scores, "extractor": found.extractor, "protocol": found.protocol}
         self.write(step, "evaluation", line)
         return dict(found.scores)
@@ -226,8 +233,11 @@ class Recorder:
                 f"Of this run, the checkpoint with the lowest {self.best['metric']}: "
                 f"{self.best['value']:.4g} at step {step:,}."
             )
+        made, pictures = self._newest
+        if made != step:
+            pictures = self.pictures()
         self.writer.weights(
-            self.config, self.images, self.averages, self.pictures(), losses, step, seconds, notes
+            self.config, self.images, self.averages, pictures, losses, step, seconds, notes
         )
 
     # ------------------------------------------------------------------ what a checkpoint holds

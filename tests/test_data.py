@@ -1,47 +1,33 @@
 """Folders of photos as training batches: what is found, what is refused, what is drawn."""
 
 import logging
+import shutil
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from conftest import PhotoFolder, draw_photo
+from numbered import COLOUR, PLAIN, pairs, plain_files, refusal
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from cyclegan.cache import decode_photos
 from cyclegan.config import DataConfig
 from cyclegan.data import (
-    DataError,
     UnpairedDataset,
     folders,
+    identity,
     list_images,
-    load_probes,
     readable_images,
     resolve,
-    short_sides,
-    training_image,
 )
-
-PLAIN = DataConfig(image_size=8, resize=1.0, crop="centre", flip=False)
-COLOUR = {"a": 3, "b": 3}
-
-
-def plain_files(folder: Path, numbers: range) -> list[Path]:
-    """Pictures of one grey level each, by which they can be told apart later."""
-    folder.mkdir()
-    files = [folder / f"{number}.png" for number in numbers]
-    for number, file in zip(numbers, files, strict=True):
-        Image.new("RGB", (9, 8), (number,) * 3).save(file)
-    return files
-
-
-def number_of(image: Tensor) -> int:
-    return round((float(image.mean()) + 1) * 127.5)
 
 
 @pytest.fixture
@@ -50,11 +36,6 @@ def numbered(tmp_path: Path) -> UnpairedDataset:
     files_a = plain_files(tmp_path / "a", range(7))
     files_b = plain_files(tmp_path / "b", range(100, 104))
     return UnpairedDataset(files_a, files_b, PLAIN, 5, COLOUR)
-
-
-def pairs(dataset: UnpairedDataset, positions: range) -> list[tuple[int, int]]:
-    items = [dataset[k] for k in positions]
-    return [(number_of(item["real_a"]), number_of(item["real_b"])) for item in items]
 
 
 # --- what is found
@@ -108,15 +89,6 @@ def test_labels_are_guessed_from_folder_names(config: DataConfig, labels: tuple[
 
 
 # --- what is refused
-
-
-def refusal(call: Any, *words: str) -> None:
-    with pytest.raises(DataError) as caught:
-        call()
-    text = str(caught.value)
-    assert "\n" not in text
-    assert text.endswith(".")
-    assert [word for word in words if word not in text] == []
 
 
 def test_missing_sides(photo_folder: PhotoFolder, tmp_path: Path) -> None:
@@ -251,6 +223,34 @@ def test_a_position_gives_the_same_whatever_came_before(photo_folder: PhotoFolde
     assert not torch.equal(alone[2]["real_a"], alone[3]["real_a"])
 
 
+def test_workers_and_cache_change_no_bit(photo_folder: PhotoFolder) -> None:
+    root = photo_folder(count=5)
+    # Photos as they come: turned by their EXIF tag, transparent, grey, 16-bit.
+    turned, transparent = draw_photo("a", 50), draw_photo("b", 51).convert("RGBA")
+    turned.getexif()[0x0112] = 6
+    turned.save(root / "trainA" / "turned.jpg", exif=turned.getexif())
+    transparent.putalpha(90)
+    transparent.save(root / "trainB" / "transparent.png")
+    draw_photo("a", 52).convert("L").save(root / "trainA" / "grey.png")
+    deep = np.linspace(0, 65535, 40 * 40, dtype=np.uint16).reshape(40, 40)
+    Image.fromarray(deep).save(root / "trainB" / "deep.png")
+    config = DataConfig(data=root, image_size=16, resize=1.2, zoom=1.5)
+    files = {side: list_images(paths) for side, paths in folders(config).items()}
+
+    def batches(cache: Any, workers: int) -> list[Tensor]:
+        dataset = UnpairedDataset(
+            files["a"], files["b"], replace(config, cache=cache), 1, {"a": 3, "b": 1}
+        )
+        positions = range(3, 23)
+        loader = DataLoader(dataset, batch_size=2, sampler=positions, num_workers=workers)
+        return [batch[side] for batch in loader for side in ("real_a", "real_b")]
+
+    expected = batches("none", 0)
+    for cache, workers in (("none", 2), ("ram", 0), ("ram", 2)):
+        for ours, theirs in zip(batches(cache, workers), expected, strict=True):
+            assert torch.equal(ours, theirs), (cache, workers)
+
+
 def test_channels_and_value_range(photo_folder: PhotoFolder) -> None:
     root = photo_folder(count=2)
     config = DataConfig(data=root, image_size=16)
@@ -263,137 +263,83 @@ def test_channels_and_value_range(photo_folder: PhotoFolder) -> None:
     assert item["real_b"].abs().max() <= 1
 
 
-# --- resizing, cropping, flipping: on a picture whose colours say where a pixel comes from
-
-WIDE, HIGH = 60, 40
+# --- what is held in memory
 
 
-@pytest.fixture
-def ramp(tmp_path: Path) -> Path:
-    """Red is four times the column, green four times the row."""
-    pixels = np.zeros((HIGH, WIDE, 3), np.uint8)
-    pixels[..., 0] = 4 * np.arange(WIDE)
-    pixels[..., 1] = 4 * np.arange(HIGH)[:, None]
-    Image.fromarray(pixels).save(tmp_path / "ramp.png")
-    return tmp_path / "ramp.png"
-
-
-def where(path: Path, config: DataConfig, seed: int) -> tuple[float, float, float, float]:
-    """Find the crop in the ramp: left, top, width and height; a flipped one has negative width."""
-    image = training_image(path, config, np.random.default_rng(seed))
-    size = config.image_size
-    levels = (image.double() + 1) * 127.5 / 4
-    # Away from the edges, where a filter has fewer neighbours, a ramp stays a ramp when resized.
-    near, far = 3, size - 4
-    places = []
-    for line in (levels[0].mean(0), levels[1].mean(1)):
-        step = float(line[far] - line[near]) / (far - near)
-        places.append((float(line[near]) + 0.5 - (near + 0.5) * step, size * step))
-    (left, width), (top, height) = places
-    return left, top, width, height
-
-
-def test_centre_crop(ramp: Path) -> None:
-    config = DataConfig(image_size=16, resize=1.25, crop="centre", flip=False)
-    # The short side of 40 pixels becomes 20, of which 16 are cut: 32 pixels of the original.
-    assert where(ramp, config, 0) == pytest.approx((14, 4, 32, 32), abs=0.15)
-    assert short_sides(config) == (20, 20)
-
-
-def test_without_resize_the_whole_short_side_is_seen(ramp: Path) -> None:
-    config = DataConfig(image_size=20, resize=1.0, flip=False)
-    for seed in range(10):
-        _, top, width, height = where(ramp, config, seed)
-        assert (top, width, height) == pytest.approx((0, 40, 40), abs=0.15)
-
-
-def test_random_crops_lie_inside_and_everywhere(ramp: Path) -> None:
-    config = DataConfig(image_size=16, resize=1.25, flip=False)
-    places = np.array([where(ramp, config, seed) for seed in range(60)])
-    assert places[:, 2:] == pytest.approx(32, abs=0.3)
-    assert places[:, :2].min() > -0.2
-    assert places[:, 0].max() < 28.2
-    assert places[:, 1].max() < 8.2
-    assert places[:, 0].min() < 4
-    assert places[:, 0].max() > 24
-    assert places[:, 1].max() - places[:, 1].min() > 6
-    assert abs(np.corrcoef(places[:, 0], places[:, 1])[0, 1]) < 0.5
-
-
-def test_zoom_draws_the_size_and_keeps_the_aspect_ratio(ramp: Path) -> None:
-    config = DataConfig(image_size=16, resize=1.0, zoom=2.0, flip=False)
-    places = np.array([where(ramp, config, seed) for seed in range(60)])
-    widths, heights = places[:, 2], places[:, 3]
-    assert widths == pytest.approx(heights, abs=0.5)
-    assert (20 - 0.3 < widths.min() < 22, 37 < widths.max() < 40 + 0.3) == (True, True)
-    assert short_sides(config) == (16, 32)
-
-
-def test_flip_mirrors_half(ramp: Path) -> None:
-    config = DataConfig(image_size=16, resize=1.0, crop="centre", flip=True)
-    widths = [where(ramp, config, seed)[2] for seed in range(100)]
-    assert np.abs(widths) == pytest.approx(40, abs=0.3)
-    assert 30 <= sum(width < 0 for width in widths) <= 70
-
-
-@pytest.mark.parametrize("size", [(1, 1), (3, 200), (200, 3), (5, 5)])
-def test_photos_smaller_than_the_training_size(size: tuple[int, int], tmp_path: Path) -> None:
-    Image.new("RGB", size, (255, 0, 0)).save(tmp_path / "small.png")
-    image = training_image(
-        tmp_path / "small.png", DataConfig(image_size=16), np.random.default_rng(0)
-    )
-    assert image.shape == (3, 16, 16)
-    assert torch.equal(image[0], torch.ones(16, 16))
-
-
-# --- what the sample grids show
-
-
-def dataset_of(root: Path, seed: int = 0) -> UnpairedDataset:
-    config = replace(PLAIN, data=root)
+def test_decoded_photos_are_what_is_trained_on_even_when_files_go(
+    photo_folder: PhotoFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    root = photo_folder(count=3, size=(400, 300))
+    config = DataConfig(data=root, image_size=16, cache="ram")
     files = {side: list_images(paths) for side, paths in folders(config).items()}
-    return UnpairedDataset(files["a"], files["b"], config, seed, COLOUR)
+    dataset = UnpairedDataset(files["a"], files["b"], config, 0, COLOUR)
+    # Six photos of 400 by 300 pixels and three bytes each.
+    assert "6 decoded photos in memory: 2 MB" in caplog.text
+    before = dataset[0]
+    shutil.rmtree(root)
+    assert torch.equal(dataset[0]["real_a"], before["real_a"])
 
 
-@pytest.fixture
-def train_and_test(tmp_path: Path) -> Path:
-    for side, start in (("A", 0), ("B", 100)):
-        plain_files(tmp_path / f"train{side}", range(start, start + 6))
-        plain_files(tmp_path / f"test{side}", range(start + 50, start + 53))
-    return tmp_path
+def test_a_broken_photo_is_left_out_of_memory_and_passed_over(
+    numbered: UnpairedDataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    numbered.files["a"][3].write_bytes(b"broken")
+    files = numbered.files
+    cached = UnpairedDataset(files["a"], files["b"], replace(PLAIN, cache="ram"), 5, COLOUR)
+    assert pairs(cached, range(14)) == pairs(numbered, range(14))
+    assert "3.png" in caplog.text
 
 
-def test_probes_come_from_the_test_folders(train_and_test: Path) -> None:
-    probes = load_probes(dataset_of(train_and_test), 3)
-    assert probes["real_a"].shape == (3, 3, 8, 8)
-    assert sorted(map(number_of, probes["real_a"])) == [50, 51, 52]
-    assert sorted(map(number_of, probes["real_b"])) == [150, 151, 152]
+def test_photos_that_do_not_fit_are_refused_before_they_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = []
+    for index in range(4):
+        files.append(tmp_path / f"{index}.png")
+        Image.new("L", (1000, 500)).save(files[-1])
+    # They take 6 MB, which is 80% of 7.5 MB.
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=7_500_000))
+    assert len(decode_photos(files)) == 4
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=7_499_999))
+    refusal(lambda: decode_photos(files), "--cache ram needs 6 MB for 4 photos", "80%", "7 MB")
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=14_000_000))
+    decode_photos(files)
+    # Two processes on this machine each hold their own.
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    refusal(lambda: decode_photos(files), "needs 12 MB")
 
 
-def test_probes_come_from_training_photos_elsewhere(train_and_test: Path) -> None:
-    for name in ("testA", "testB"):
-        (train_and_test / name).rename(train_and_test / f"unused {name}")
-    probes = load_probes(dataset_of(train_and_test), 4)
-    chosen = [number_of(image) for image in probes["real_a"]]
-    assert len(set(chosen)) == 4
-    assert set(chosen) <= set(range(6))
-    assert probes["real_b"].shape == (4, 3, 8, 8)
+# --- how photos are known again
 
 
-def test_probes_are_the_same_every_time_and_depend_on_the_seed(train_and_test: Path) -> None:
-    first, again = (load_probes(dataset_of(train_and_test), 2) for _ in range(2))
-    assert torch.equal(first["real_a"], again["real_a"])
-    others = [load_probes(dataset_of(train_and_test, seed), 2)["real_a"] for seed in range(1, 6)]
-    assert not all(torch.equal(first["real_a"], other) for other in others)
+def test_identity_follows_names_sizes_and_order_but_not_the_place(tmp_path: Path) -> None:
+    files = plain_files(tmp_path / "here", range(3))
+    (tmp_path / "here" / "deep").mkdir()
+    files.append(files[0].rename(tmp_path / "here" / "deep" / "0.png"))
+    files = list_images([tmp_path / "here"])
+    before = identity(files, [tmp_path / "here"])
+    assert len(before) == 16 and int(before, 16) >= 0
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = list_images([tmp_path / "there"])
+    assert identity(moved, [tmp_path / "there"]) == before
+
+    def now() -> str:
+        return identity(list_images([tmp_path / "there"]), [tmp_path / "there"])
+
+    assert identity(moved[::-1], [tmp_path / "there"]) != before
+    assert identity(moved[:-1], [tmp_path / "there"]) != before
+    moved[1].write_bytes(moved[1].read_bytes() + b"\0")
+    assert now() != before
+    moved[1].write_bytes(moved[1].read_bytes()[:-1])
+    assert now() == before
+    moved[1].rename(moved[1].with_name("9.png"))
+    assert now() != before
 
 
-def test_probes_survive_unreadable_test_photos(train_and_test: Path) -> None:
-    for file in (train_and_test / "testA").iterdir():
-        file.write_bytes(b"broken")
-    probes = load_probes(dataset_of(train_and_test), 3)
-    assert len(probes["real_a"]) == len(probes["real_b"]) == 3
-
-
-def test_both_sides_have_as_many_probes(train_and_test: Path) -> None:
-    probes = load_probes(dataset_of(train_and_test), 1000)
-    assert len(probes["real_a"]) == len(probes["real_b"]) >= 3
+def test_identity_of_several_folders(tmp_path: Path) -> None:
+    one = plain_files(tmp_path / "one", range(2))
+    two = plain_files(tmp_path / "two", range(2))
+    roots = [tmp_path / "one", tmp_path / "two"]
+    assert identity([*one, *two], roots) == identity([*two, *one], roots[::-1])
+    assert identity([*one, *two], roots) != identity(one, roots)

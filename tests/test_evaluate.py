@@ -192,8 +192,8 @@ class TestProtocol:
             "a2b: 4 fakes from test photos of A against 3 test photos of B; "
             "b2a: 3 fakes from test photos of B against 4 test photos of A; "
             "from the middle of each photo a square of 1/1.12 of its short side, resized to 16×16 "
-            f"pixels (bicubic, 8 bits); features of the network tiny.pt (SHA-256 {digest}…), fed "
-            "at that size; KID as the mean over 5 subsets of 3, seed 7; "
+            "pixels (bicubic, 8 bits); features of a TorchScript network fed at that size, from "
+            f"tiny.pt (SHA-256 {digest}…); KID as the mean over 5 subsets of 3, seed 7; "
             f"torch-fidelity {torch_fidelity.__version__}."
         )
 

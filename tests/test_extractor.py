@@ -162,6 +162,7 @@ class TestInception:
 
         local = load_extractor(path, 16, CPU)
         assert local.name == INCEPTION
+        assert local.protocol.endswith(f"from {path.name} (SHA-256 {digest}…)")
         torch.testing.assert_close(local(images), expected)
 
         monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
