@@ -272,11 +272,14 @@ def _appearing(folder: Path) -> Iterator[Path]:
     """Give a folder to fill, which then appears under its name at once."""
     # Not through write_atomically, which would flush every tile to the disk.
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
-    yield made
-    made.chmod(0o755)
-    if folder.exists():
-        shutil.rmtree(folder)
-    made.rename(folder)
+    try:
+        yield made
+        made.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        made.rename(folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def _sample(folder: Path, step: int) -> Path:
