@@ -102,7 +102,9 @@ def load_averages(folder: Path, step: int | None = None) -> tuple[int, dict[str,
     paths = list_checkpoints(folder) if step is None else [_path(folder, step)]
     if not paths or not paths[-1].is_file():
         wanted = "a checkpoint" if step is None else f"the checkpoint of step {step}"
-        raise CheckpointError(f"{folder} does not hold {wanted} any more, or not yet.")
+        raise CheckpointError(
+            f"The run {folder.parent.name} does not hold {wanted} any more, or not yet."
+        )
     # Mapped into memory, so that the optimisers' states, most of the file, are never read.
     state = _load(paths[-1], mmap=True)["learner"]
     return state["step"], {name: tensor.clone() for name, tensor in state["ema"].items()}
@@ -125,7 +127,7 @@ def _path(folder: Path, step: int) -> Path:
 def _load(path: Path, mmap: bool = False) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-        if not isinstance(state, dict) or "learner" not in state:
+        if not {"step", "ema"} <= state["learner"].keys():
             raise ValueError("it holds something else")
         return state
     except Exception as error:
