@@ -1,4 +1,4 @@
-"""Open the page: `python app.py [--weights A B …] [--runs DIR]`. Also the app_file of a Space."""
+"""Open the page: `python app.py [--weights A B …] [--runs RUNS]`. Also the app_file of a Space."""
 
 import argparse
 import os
@@ -24,10 +24,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--runs",
-        type=Path,
-        metavar="DIR",
-        default=Path(os.environ.get("CYCLEGAN_RUNS") or "runs"),
-        help="folder whose trainings the page shows; default: runs (CYCLEGAN_RUNS)",
+        metavar="RUNS",
+        default=os.environ.get("CYCLEGAN_RUNS") or "runs",
+        help="trainings that the page shows: their folder, or the Hub name, USER/NAME, "
+        "of one that runs elsewhere; default: runs (CYCLEGAN_RUNS)",
     )
     parser.add_argument("--host", help="address to listen on; default: this machine only")
     parser.add_argument("--port", type=int, help="default: the first free one from 7860 on")

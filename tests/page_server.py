@@ -9,8 +9,13 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).parents[1]
 # Whatever proxy the machine has set up, the page is on this side of it.
@@ -88,6 +93,33 @@ class PageServer:
         except OSError:
             return False
         return True
+
+
+@contextmanager
+def watched_page(
+    browser: "Browser", server: PageServer, path: str = "/", expected: str = "$^", **context: Any
+) -> "Iterator[Page]":
+    """Open the page; at the end neither it nor its server may have complained or asked outside.
+
+    Complaints in the console that match `expected` are passed over.
+    """
+    opened = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **context})
+    page = opened.new_page()
+    page.set_default_timeout(30_000)
+    outside: list[str] = []
+    errors: list[str] = []
+    page.on("request", lambda request: outside.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on(
+        "console",
+        lambda said: said.type == "error" and errors.append(f"{said.text} {said.location['url']}"),
+    )
+    page.goto(server.url + path)
+    yield page
+    opened.close()
+    assert [u for u in outside if not u.startswith((server.url, "data:", "blob:"))] == []
+    assert [error for error in errors if not re.search(expected, error)] == []
+    assert "Traceback" not in server.log, server.log
 
 
 def painter(weights: Path, folder: Path, label_a: str, label_b: str) -> Path:

@@ -171,6 +171,26 @@ def test_no_picture_gives_one_sentence(page: PageServer) -> None:
     assert "no picture in this request" in str(said)
 
 
+META = {"_type": "gradio.FileData"}
+MALFORMED = ("photo.png", 5, ["photo.png"], {"url": 5}, {"path": "photo.png", "meta": META})
+
+
+@pytest.mark.parametrize("data", [(), *((image, "", "a2b") for image in MALFORMED)], ids=repr)
+def test_a_request_that_cannot_be_understood_gives_one_sentence(
+    page: PageServer, data: tuple[Any, ...]
+) -> None:
+    kind, said = page.translate(*data)
+    assert kind == "error"
+    assert said["error"].startswith("This request cannot be understood; send the picture as an")
+
+
+def test_files_of_the_machine_are_not_there_for_requests(page: PageServer, photo: Path) -> None:
+    for path in (photo, photo.with_name("missing.png")):
+        kind, said = page.translate({"path": str(path)}, "", "a2b")
+        assert kind == "error"
+        assert said["error"] == "This picture was not uploaded here; send the file itself."
+
+
 def animation() -> bytes:
     frames = [draw_photo("a", index, (31, 17)) for index in range(3)]
     return encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
@@ -257,7 +277,7 @@ def test_the_environment_speaks_where_no_flag_does(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("CYCLEGAN_RUNS", "/data/runs")
     options = app.parse([])
     assert options.weights == ["someone/painter", "other/model@v1", "folder"]
-    assert options.runs == Path("/data/runs")
+    assert options.runs == "/data/runs"
     assert app.parse(["--weights", "a", "b"]).weights == ["a", "b"]
 
 

@@ -2,38 +2,18 @@
 
 import base64
 import io
-import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import draw_photo
-from page_server import ROOT, PageServer, painter
+from page_server import ROOT, PageServer, painter, watched_page
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from cyclegan.runs import RunWriter
-
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-    "--disable-background-networking --disable-component-update"
-).split()
 EXAMPLES = ROOT / "cyclegan" / "ui" / "examples"
 SIZE = (60, 44)
 WAIT = 30_000
-INTERVAL = 2.0
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
-    assert path, "These tests drive the page in Chromium: apt-get install chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -46,38 +26,17 @@ def server(
     """
     folder = tmp_path_factory.mktemp("page")
     weights = painter(constant_weights, folder / "painter", "apple", "orange")
-    runs = folder / "runs"
-    runs.mkdir()
-    server = PageServer(folder, "--weights", weights, "someone/missing", "--runs", runs)
+    server = PageServer(folder, "--weights", weights, "someone/missing", "--runs", folder / "runs")
     yield server
     server.stop()
 
 
 @pytest.fixture
-def runs(server: PageServer) -> Iterator[Path]:
-    folder = server.cwd.parent / "runs"
-    yield folder
-    shutil.rmtree(folder)
-    folder.mkdir()
-
-
-@pytest.fixture
 def page(browser: Browser, server: PageServer) -> Iterator[Page]:
-    """The page, freshly opened, with its model loaded; afterwards nobody may have complained."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(WAIT)
-    outside: list[str] = []
-    errors: list[str] = []
-    page.on("request", lambda request: outside.append(request.url))
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(server.url)
-    expect(page.locator("#direction label").first).to_have_text("apple → orange", timeout=WAIT)
-    yield page
-    context.close()
-    assert [u for u in outside if not u.startswith((server.url, "data:", "blob:"))] == []
-    assert errors == []
-    assert "Traceback" not in server.log, server.log
+    """The page, freshly opened, with its model loaded."""
+    with watched_page(browser, server) as page:
+        expect(page.locator("#direction label").first).to_have_text("apple → orange", timeout=WAIT)
+        yield page
 
 
 def photo(size: tuple[int, int] = SIZE) -> bytes:
@@ -166,6 +125,17 @@ def test_a_file_that_is_no_picture_gives_one_sentence_and_the_page_goes_on(page:
     said(page, "done")
 
 
+def test_a_file_that_is_too_large_leaves_no_old_results_behind(page: Page, tmp_path: Path) -> None:
+    give(page, photo())
+    said(page, "done")
+    with (tmp_path / "large.png").open("wb") as file:
+        file.truncate(53_000_000)
+    page.set_input_files("#real input[type=file]", tmp_path / "large.png")
+    expect(page.locator(".toast-body")).to_contain_text("maximum allowed size of 50")
+    said(page, "empty")
+    expect(page.locator("#real img, #fake img, #recovered img")).to_have_count(0)
+
+
 def test_an_example_brings_its_direction_along(page: Page) -> None:
     names = [path.stem for path in sorted(EXAMPLES.iterdir()) if path.suffix == ".jpg"]
     buttons = page.locator("#examples button.gallery-item")
@@ -185,71 +155,7 @@ def test_a_missing_model_is_named_with_its_reason(page: Page) -> None:
     expect(notice).to_contain_text("no connection to http://127.0.0.1:9")
 
 
-def test_the_training_tab_follows_a_run_while_it_is_looked_at(page: Page, runs: Path) -> None:
-    training = page.get_by_role("tab", name="Training")
-    training.click()
-    expect(page.locator("#no-runs")).to_contain_text("python train.py cyclegan --data")
-
-    writer = RunWriter(runs / "first")
-    writer.describe({"config": {"data": {"label_a": "apple", "label_b": "orange"}}})
-    summary = page.locator("#summary")
-    expect(summary).to_contain_text("Starting", timeout=WAIT)
-
-    for step in (10, 20, 30):
-        losses = {"generators/adversarial": 1 / step, "generators/cycle": 2.0}
-        losses["discriminators/adversarial"] = 0.5
-        writer.metrics({"step": step, "seconds": 75.0, "images_per_second": 4, "losses": losses})
-        writer.sample(step, draw_photo("a", step, (90, 60)))
-    writer.status("running", 30, 1000, eta_seconds=3720)
-    expect(summary).to_contain_text("30 of 1,000", timeout=WAIT)
-    expect(summary).to_contain_text("1 h 2 min")
-    expect(page.locator("#newest")).to_contain_text("step 30")
-    assert shown(page, "newest").size == (90, 60)
-    expect(page.locator("#earlier img")).to_have_count(2)
-    expect(page.locator("#curves canvas, #curves svg.marks")).to_have_count(2, timeout=WAIT)
-
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.get_by_role("tab", name="Translate").click()
-    page.wait_for_timeout(500)
-    asked.clear()
-    page.wait_for_timeout(1.6 * INTERVAL * 1000)
-    assert asked == [], "nobody looks, so nothing is asked"
-
-    writer.status("finished", 1000, 1000)
-    training.click()
-    expect(summary).to_contain_text("Finished", timeout=WAIT)
-    page.wait_for_timeout(500)
-    asked.clear()
-    page.wait_for_timeout(1.6 * INTERVAL * 1000)
-    assert asked == [], "a finished run has no news"
-
-
-def test_the_newest_of_several_runs_comes_first_and_a_half_written_one_opens(
-    page: Page, runs: Path
-) -> None:
-    old = RunWriter(runs / "old")
-    old.describe({})
-    old.status("failed", 5, 10, error="generators/cycle became nan at step 5.")
-    time.sleep(0.05)
-    new = RunWriter(runs / "new")
-    new.describe({})
-    new.status("stopped", 1, 10)
-    (runs / "new" / "metrics.jsonl").write_text('{"step": 1, "losses": {"generators/cy')
-    page.get_by_role("tab", name="Training").click()
-    expect(page.locator("#summary h2")).to_contain_text("new")
-    expect(page.locator("#summary")).to_contain_text("1 of 10")
-    page.get_by_label("Run").click()
-    page.get_by_role("option", name="old").click()
-    expect(page.locator("#summary")).to_contain_text("generators/cycle became nan at step 5.")
-
-
-def test_a_phone_shows_everything_without_scrolling_sideways(page: Page, runs: Path) -> None:
-    writer = RunWriter(runs / "a-run-with-quite-a-long-name-that-has-to-be-broken-somewhere")
-    writer.describe({})
-    writer.status("running", 1, 10)
-    writer.metrics({"step": 1, "losses": {"generators/adversarial": 1.0, "generators/cycle": 2.0}})
-    writer.sample(1, draw_photo("a", 0, (900, 600)))
+def test_a_phone_shows_everything_without_scrolling_sideways(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     give(page, photo())
     said(page, "done")
@@ -260,7 +166,4 @@ def test_a_phone_shows_everything_without_scrolling_sideways(page: Page, runs: P
     tops = [place["y"] for place in places if place]
     assert tops == sorted(tops)
     assert len(tops) == 5
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.get_by_role("tab", name="Training").click()
-    expect(page.locator("#newest img")).to_be_visible(timeout=WAIT)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -10,9 +10,12 @@ from gradio import themes
 from gradio.utils import is_zero_gpu_space
 
 from cyclegan.errors import UserError
+from cyclegan.run_source import RunSource, open_runs
 from cyclegan.translator import Device
 from cyclegan.ui.models import Shelf, sources
-from cyclegan.ui.training import training_tab
+from cyclegan.ui.page import Page
+from cyclegan.ui.run_routes import run_routes
+from cyclegan.ui.training import FOLLOW_LINK, training_tab
 from cyclegan.ui.translate import translate_tab
 
 TITLE = "CycleGAN"
@@ -76,28 +79,37 @@ def theme() -> themes.Base:
     )
 
 
-def build(shelf: Shelf, runs: Path) -> gr.Blocks:
-    """Lay out the page."""
+def build(shelf: Shelf, source: RunSource) -> gr.Blocks:
+    """Lay out the page; its Training tab needs the routes of `run_routes(source)` beside it."""
     # Uploads and results are looked for every hour and deleted when they are a day old.
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+    with Page(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(HEADER, elem_id="top")
-        with gr.Tabs():
-            with gr.Tab("Translate", id="translate") as translating:
-                translate_tab(page, shelf)
-            with gr.Tab("Training", id="training") as training:
-                training_tab(runs, training, [translating])
+        with gr.Tabs() as tabs:
+            with gr.Tab("Translate", id="translate"):
+                chooser = translate_tab(page, shelf)
+            with gr.Tab("Training", id="training"):
+                training_tab(source, shelf, tabs, chooser)
+        page.load(None, js=FOLLOW_LINK)
     return page
 
 
 def serve(
     weights: Sequence[str],
     shipped: Path,
-    runs: Path,
+    runs: str,
     host: str | None = None,
     port: int | None = None,
     device: Device = "auto",
 ) -> None:
     """Open the page and serve it until it is interrupted.
+
+    Args:
+        weights: folders or Hub names, before those in the folder `shipped`.
+        shipped: folder of weights folders.
+        runs: a folder of runs, or the Hub name of a run.
+        host: address to listen on; this machine only by default.
+        port: by default the first free one.
+        device: what the models run on.
 
     Raises UserError when the device or the port is not to be had.
     """
@@ -113,7 +125,8 @@ def serve(
     if is_zero_gpu_space():
         # There, what runs on the GPU is a copy of this process from before: it has to be complete.
         loading.join()
-    page = build(shelf, runs)
+    source = open_runs(runs)
+    page = build(shelf, source)
     # One limit for every event that waits, clicks as well as API calls.
     page.queue(max_size=64)
     try:
@@ -127,6 +140,7 @@ def serve(
             enable_monitoring=False,
             max_file_size=MAX_FILE_SIZE,
             ssr_mode=False,
+            app_kwargs={"routes": run_routes(source)},
         )
     except OSError as error:
         # Gradio looks through a range of ports, and says so; only one was asked for.

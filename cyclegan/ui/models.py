@@ -3,18 +3,23 @@
 import logging
 import os
 import threading
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Literal
 
+from gradio.utils import is_zero_gpu_space
+
 from cyclegan.errors import UserError
-from cyclegan.translator import Device, Translator
-from cyclegan.weights import CONFIG
+from cyclegan.translator import Device, Info, Translator
+from cyclegan.weights import CONFIG, Weights
 
 logger = logging.getLogger(__name__)
+
+TRIED = 3
+"""Models that visitors try out and that stay loaded; the one unused for longest makes room."""
 
 
 class ModelError(UserError):
@@ -45,13 +50,19 @@ class Entry:
 
 
 class Shelf:
-    """Keeps the models of a page, in the order in which they were named."""
+    """Keeps the models of a page, in the order in which they were named, then those tried out.
+
+    Safe to call from several threads.
+    """
 
     def __init__(self, sources: Sequence[str], device: Device = "auto"):
-        self._device: Device = device
+        self.device: Device = device
         self._entries = [
             Entry(source, name) for source, name in zip(sources, _names(sources), strict=True)
         ]
+        # By name, the most recently used last.
+        self._tried: OrderedDict[str, Entry] = OrderedDict()
+        self._lock = threading.Lock()
 
     def start(self) -> threading.Thread:
         """Load the models one after the other in a thread, which is returned."""
@@ -62,7 +73,8 @@ class Shelf:
 
     def entries(self) -> list[Entry]:
         """The entries as they stand now."""
-        return list(self._entries)
+        with self._lock:
+            return [*self._entries, *self._tried.values()]
 
     def ready(self) -> list[Entry]:
         """The entries that can translate."""
@@ -72,6 +84,26 @@ class Shelf:
     def loading(self) -> bool:
         """Whether some entry is still to come."""
         return any(entry.state == "loading" for entry in self.entries())
+
+    def add(self, name: str, weights: Weights) -> None:
+        """Let weights be tried out under a name, in place of any that were tried under it before.
+
+        At most `TRIED` stay loaded.
+        """
+        # On a ZeroGPU Space only what was there from the start may live on the GPU.
+        translator = make_translator(name, weights, "cpu" if is_zero_gpu_space() else self.device)
+        with self._lock:
+            self._tried[name] = Entry(name, name, "ready", translator)
+            self._tried.move_to_end(name)
+            while len(self._tried) > TRIED:
+                self._tried.popitem(last=False)
+
+    def tried(self, name: str) -> bool:
+        """Whether a model was added after the start, which counts as using it."""
+        with self._lock:
+            if name in self._tried:
+                self._tried.move_to_end(name)
+            return name in self._tried
 
     def get(self, name: str | None) -> Translator:
         """The model of that name or source; the first at hand when there is no name.
@@ -106,7 +138,7 @@ class Shelf:
             entry = self._entries[index]
             start = perf_counter()
             try:
-                translator = Translator.load(entry.source, self._device)
+                translator = Translator.load(entry.source, self.device)
             except Exception as error:
                 reason = str(error)
                 if not isinstance(error, UserError):
@@ -123,6 +155,13 @@ class Shelf:
             self._entries[index] = replace(entry, state="ready", translator=translator)
             seconds = perf_counter() - start
             logger.info("Loaded %s in %.1f s on %s", entry.source, seconds, translator.device)
+
+
+def make_translator(name: str, weights: Weights, device: Device) -> Translator:
+    """Make a translator of weights that are in memory, and give it a name."""
+    config = weights.config
+    labels = {"a": config.label_a, "b": config.label_b}
+    return Translator(weights, Info(name, name, None, labels, config.image_size), device)
 
 
 def sources(named: Sequence[str], shipped: Path) -> list[str]:

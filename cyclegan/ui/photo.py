@@ -8,9 +8,11 @@ from typing import Any
 from unittest import mock
 
 import gradio as gr
-from gradio import component_meta, processing_utils
+from gradio import component_meta, processing_utils, utils
 from gradio.data_classes import ImageData
 from PIL import Image
+
+from cyclegan.files import write_atomically
 
 # Gradio writes a .pyi beside the source of every component class when it is imported, here into
 # the repository or the installed package; type checkers would then believe it over the source.
@@ -28,7 +30,10 @@ with mock.patch.object(component_meta, "create_or_modify_pyi", create=True):
         is_template = True
 
         def preprocess(self, payload: ImageData | None) -> Any:
-            """The path of the file, or its content where it came as a data URL."""
+            """The path of the file, or its content where it came as a data URL.
+
+            Raises gr.Error for a path outside of gradio's cache.
+            """
             if payload is None:
                 return None
             if payload.url and payload.url.startswith("data:"):
@@ -36,6 +41,12 @@ with mock.patch.object(component_meta, "create_or_modify_pyi", create=True):
                     return io.BytesIO(base64.b64decode(payload.url.split(",", 1)[1]))
                 except (IndexError, binascii.Error):
                     return io.BytesIO()
+            # Gradio itself lets a request name any file of this machine.
+            if payload.path and not utils.is_in_or_equal(payload.path, self.GRADIO_CACHE):
+                raise gr.Error(
+                    "This picture was not uploaded here; send the file itself.",
+                    print_exception=False,
+                )
             return payload.path
 
         def postprocess(self, value: Any) -> Any:
@@ -44,7 +55,12 @@ with mock.patch.object(component_meta, "create_or_modify_pyi", create=True):
                 return super().postprocess(value)
             with io.BytesIO() as buffer:
                 value.save(buffer, self.format, quality=93, method=2, compress_level=3)
-                path = processing_utils.save_bytes_to_cache(
-                    buffer.getvalue(), f"picture.{self.format}", self.GRADIO_CACHE
-                )
-            return ImageData(path=path, orig_name=Path(path).name)
+                content = buffer.getvalue()
+            folder = Path(self.GRADIO_CACHE, processing_utils.hash_bytes(content))
+            path = folder / f"picture.{self.format}"
+            # Equal pictures are one file, which may be on its way to a browser at this moment.
+            if path.exists():
+                path.touch()
+            else:
+                write_atomically(path, lambda temporary: temporary.write_bytes(content))
+            return ImageData(path=str(path), orig_name=path.name)

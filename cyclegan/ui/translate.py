@@ -40,22 +40,24 @@ def fitting_direction(model: Translator, stem: str) -> Direction | None:
     return None
 
 
-def _line(kind: str, text: str) -> str:
+def line(kind: str, text: str) -> str:
+    """Say how things stand; kind is "empty", "working", "done" or "failed"."""
     return f'<p class="line {kind}" role="status">{html.escape(text)}</p>'
 
 
-EMPTY = _line("empty", "Drop a picture, paste one, take one, or click an example.")
+FAILED = '<p class="line failed"'
+EMPTY = line("empty", "Drop a picture, paste one, take one, or click an example.")
 
 
 def _said(result: Translation, model: Translator) -> str:
     text = f"Translated in {result.seconds:.1f} s."
     if result.cycle_error is not None:
-        return _line(
+        return line(
             "done", f"{text} The way back differs by {percent(result.cycle_error)} on average."
         )
     if len(model.directions) < 2:
-        return _line("done", f"{text} These weights know no way back.")
-    return _line("working", f"{text} Translating it back …")
+        return line("done", f"{text} These weights know no way back.")
+    return line("working", f"{text} Translating it back …")
 
 
 def endpoint(shelf: Shelf, step: Step) -> None:
@@ -113,8 +115,8 @@ def endpoint(shelf: Shelf, step: Step) -> None:
         )
 
 
-def translate_tab(page: gr.Blocks, shelf: Shelf) -> None:
-    """Fill the Translate tab."""
+def translate_tab(page: gr.Blocks, shelf: Shelf) -> gr.Dropdown:
+    """Fill the Translate tab. Returns its chooser, for `choose`."""
     step = make_step(shelf)
     pictures = examples()
 
@@ -128,7 +130,7 @@ def translate_tab(page: gr.Blocks, shelf: Shelf) -> None:
             visible=False,
         )
         model = gr.Dropdown(
-            [], label="Model", elem_id="model", filterable=False, visible=False, min_width=220
+            [], label="Model", elem_id="model", filterable=False, visible="hidden", min_width=220
         )
     with gr.Row(elem_id="pictures", equal_height=True):
         photo = Photo(
@@ -173,10 +175,10 @@ def translate_tab(page: gr.Blocks, shelf: Shelf) -> None:
     timer = gr.Timer(1, active=False)
     seen = gr.State([None])
     results = [fake, recovered, status]
-    started = {fake: None, recovered: None, status: _line("working", "Translating …")}
+    started = {fake: None, recovered: None, status: line("working", "Translating …")}
 
     def failed(error: Exception) -> dict[Any, Any]:
-        return {fake: None, recovered: None, status: _line("failed", failure(error))}
+        return {fake: None, recovered: None, status: line("failed", failure(error))}
 
     def refresh(
         path: Any, name: str | None, chosen: str, before: list[str | None]
@@ -192,7 +194,7 @@ def translate_tab(page: gr.Blocks, shelf: Shelf) -> None:
         current = name if kept else first
         return {
             notice: _notice(shelf),
-            model: gr.Dropdown(choices=names, value=current, visible=len(names) > 1),
+            model: choose(shelf, current),
             direction: _directions(shelf, current, chosen),
             timer: gr.Timer(active=shelf.loading),
             seen: [state, first],
@@ -207,6 +209,13 @@ def translate_tab(page: gr.Blocks, shelf: Shelf) -> None:
         except Exception as error:
             # Without a picture: a browser would draw a broken one.
             return {photo: None, **failed(error)}
+
+    def empty(path: Any, said: str) -> dict[Any, Any]:
+        """Clear away what belongs to a picture that is no longer there."""
+        # A file that is too large empties the field in the browser, which says why.
+        if path is not None or said.startswith(FAILED):
+            return {status: gr.skip()}
+        return {fake: None, recovered: None, status: EMPTY}
 
     def show(path: Any, name: str | None, chosen: str) -> Iterator[dict[Any, Any]]:
         # Every output gets a value at every step. Gradio sends the browser what changed from step
@@ -226,7 +235,7 @@ def translate_tab(page: gr.Blocks, shelf: Shelf) -> None:
                 }
         except StillLoading:
             # The chooser changes when the model arrives, and that translates what is here by then.
-            waiting = _line("working", "The model is still loading; your picture is next.")
+            waiting = line("working", "The model is still loading; your picture is next.")
             yield {fake: None, recovered: None, status: waiting}
         except Exception as error:
             yield failed(error)
@@ -254,11 +263,12 @@ def translate_tab(page: gr.Blocks, shelf: Shelf) -> None:
     photo.input(receive, photo, [photo, *results], trigger_mode="always_last", **common).then(
         show, inputs, results, trigger_mode="always_last", **common
     )
+    photo.change(empty, [photo, status], results, **quick)
     direction.input(show, inputs, results, trigger_mode="always_last", **common)
     model.change(
-        lambda name, chosen: _directions(shelf, name, chosen),
+        lambda name, chosen: (_directions(shelf, name, chosen), _notice(shelf)),
         [model, direction],
-        direction,
+        [direction, notice],
         **quick,
     ).then(show, inputs, results, trigger_mode="always_last", **common)
     if pictures:
@@ -266,6 +276,13 @@ def translate_tab(page: gr.Blocks, shelf: Shelf) -> None:
             pick, [gallery, model, direction], [photo, *results, direction], **quick
         ).then(show, inputs, results, trigger_mode="always_last", **common)
     endpoint(shelf, step)
+    return model
+
+
+def choose(shelf: Shelf, name: str | None) -> gr.Dropdown:
+    """Have the chooser offer what is ready and stand at `name`, which translates what is there."""
+    names = [entry.name for entry in shelf.ready()]
+    return gr.Dropdown(choices=names, value=name, visible=len(names) > 1 or "hidden")
 
 
 def _directions(shelf: Shelf, name: str | None, chosen: str) -> gr.Radio:
@@ -273,7 +290,7 @@ def _directions(shelf: Shelf, name: str | None, chosen: str) -> gr.Radio:
         model = shelf.get(name)
     except UserError:
         return gr.Radio(visible=False)
-    choices = [(arrow(model, direction), direction) for direction in model.directions]
+    choices = [(arrow(model.info.labels, direction), direction) for direction in model.directions]
     value = chosen if chosen in model.directions else model.directions[0]
     return gr.Radio(choices=choices, value=value, visible=True)
 

@@ -1,7 +1,7 @@
 """What the tab and the endpoint have in common: a translation in two stages, and its failures."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -12,11 +12,13 @@ from PIL import Image
 from cyclegan.config import Direction
 from cyclegan.errors import UserError
 from cyclegan.translator import Translator
-from cyclegan.ui.models import Shelf
+from cyclegan.ui.models import Shelf, make_translator
+from cyclegan.weights import Weights
 
 logger = logging.getLogger(__name__)
 
-Step = Callable[[str, Image.Image, Direction], Image.Image]
+Step = Callable[[str | Weights, Image.Image, Direction], Image.Image]
+"""Runs a network, of a model by its name on the shelf or of weights that are in memory."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +35,17 @@ class Translation:
 def make_step(shelf: Shelf) -> Step:
     """Make the function that runs a network; the one thing here that wants a GPU."""
 
-    def step(name: str, image: Image.Image, direction: Direction) -> Image.Image:
-        return shelf.get(name).translate(image, direction)
+    def step(model: str | Weights, image: Image.Image, direction: Direction) -> Image.Image:
+        if isinstance(model, Weights):
+            return make_translator("", model, shelf.device).translate(image, direction)
+        return shelf.get(model).translate(image, direction)
 
     try:
         import spaces  # type: ignore[import-not-found]
     except ImportError:
         return step
-    # On a ZeroGPU Space this runs in another process, hence a name instead of the model itself.
+    # On a ZeroGPU Space this runs in a copy of this process from before, which has the models from
+    # the start, hence their names; other weights travel there.
     return spaces.GPU(step)
 
 
@@ -50,13 +55,14 @@ def translations(
     """Translate there, yield, translate back, yield. Raises UserError."""
     model = shelf.get(name)
     there = _known(model, direction)
+    runs = model.weights if shelf.tried(name) else name
     back: Direction = "b2a" if there == "a2b" else "a2b"
     start = perf_counter()
-    fake = step(name, real, there)
+    fake = step(runs, real, there)
     result = Translation(real, fake, perf_counter() - start)
     yield result
     if back in model.directions:
-        recovered = step(name, fake, back)
+        recovered = step(runs, fake, back)
         yield Translation(real, fake, result.seconds, recovered, cycle_error(real, recovered))
 
 
@@ -66,9 +72,8 @@ def cycle_error(real: Image.Image, recovered: Image.Image) -> float:
     return float(np.abs(difference).mean() / 255)
 
 
-def arrow(model: Translator, direction: Direction) -> str:
+def arrow(labels: Mapping[str, str], direction: Direction) -> str:
     """Label a direction by its domains: "apple → orange"."""
-    labels = model.info.labels
     return f"{labels[direction[0]]} → {labels[direction[2]]}"
 
 
@@ -76,7 +81,7 @@ def _known(model: Translator, direction: str) -> Direction:
     for known in model.directions:
         if direction == known:
             return known
-    known = " and ".join(f"{name} ({arrow(model, name)})" for name in model.directions)
+    known = " and ".join(f"{name} ({arrow(model.info.labels, name)})" for name in model.directions)
     raise UserError(f"The direction {direction!r} is unknown; {model.info.name} has {known}.")
 
 

@@ -1,0 +1,186 @@
+"""The curves of a run, thinned to what a screen can show."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+from cyclegan.evaluate import title
+from cyclegan.runs import Run
+from cyclegan.ui.run_view import events, labels, number, numbers, probe_errors
+
+POINTS = 300
+"""Points of a curve: each stands for its neighbours, by their mean, least and largest value."""
+
+Rows = list[tuple[int, float]]
+
+
+def curves(run: Run) -> dict[str, Any]:
+    """What to draw: {"charts": [{title, note, log, curves}], "events": …, "errors": …}.
+
+    A chart with `log` is also worth seeing on a logarithmic scale. A curve is {label, colour,
+    dashed, noisy, steps, values} with `low` and `high` where it was thinned or stands for several
+    probes; its colour is a number, the same for what belongs together, and one that is noisy is
+    worth smoothing.
+    """
+    charts = [*_losses(run), *_distances(run), *_probes(run), *_rates(run)]
+    return {"charts": charts, "events": events(run), "errors": probe_errors(run)}
+
+
+def thin(rows: Rows, count: int = POINTS) -> dict[str, list[float]]:
+    """Steps and values of at most `count` points; with low and high where points were merged."""
+    if len(rows) <= count:
+        return {
+            "steps": [step for step, _ in rows],
+            "values": [_short(value) for _, value in rows],
+        }
+    edges = [round(i * len(rows) / count) for i in range(count + 1)]
+    groups = [rows[i:j] for i, j in pairwise(edges)]
+    return {
+        # The last of its steps, so that a curve ends where the training is.
+        "steps": [group[-1][0] for group in groups],
+        "values": [_short(sum(v for _, v in group) / len(group)) for group in groups],
+        "low": [_short(min(v for _, v in group)) for group in groups],
+        "high": [_short(max(v for _, v in group)) for group in groups],
+    }
+
+
+def _losses(run: Run) -> Iterator[dict[str, Any]]:
+    """The losses in which the phases play against each other, and all others."""
+    training = _series(run, "training", "losses")
+    validation = _series(run, "validation", "losses")
+    keys = list(dict.fromkeys([*training, *validation]))
+    game = [key for key in keys if key.endswith("/adversarial")]
+    rest = [key for key in keys if key not in game]
+    note = "Dashed: test photos." if validation else ""
+    for heading, chosen in (
+        ("Generators against discriminators", game),
+        ("Cycle, identity and other losses", rest),
+    ):
+        lines = []
+        for colour, key in enumerate(chosen):
+            phase, _, name = key.partition("/")
+            label = phase if chosen is game else name or phase
+            # Two phases may call a loss the same.
+            if sum(other.endswith(f"/{name}") for other in rest) > 1 and chosen is rest:
+                label = f"{name} ({phase})"
+            if key in training:
+                lines.append(_curve(label, colour, training[key], noisy=True))
+            if key in validation:
+                lines.append(_curve(f"{label}, test photos", colour, validation[key], dashed=True))
+        yield from _chart(heading, lines, note, log=True)
+
+
+def _probes(run: Run) -> Iterator[dict[str, Any]]:
+    names = labels(run)
+    spread: dict[str, list[tuple[int, list[float]]]] = {}
+    for line in run.metrics:
+        error = line.get("cycle_error")
+        if line["kind"] == "probes" and isinstance(error, dict):
+            for side, values in error.items():
+                known = [number(v) for v in values] if isinstance(values, list) else []
+                known = [v for v in known if v is not None]
+                if known:
+                    spread.setdefault(str(side), []).append((line["step"], known))
+    lines = []
+    for colour, (side, rows) in enumerate(spread.items()):
+        curve = _curve(
+            f"{names.get(side, side)} and back",
+            colour,
+            [(step, sum(values) / len(values)) for step, values in rows],
+        )
+        if len(rows) <= POINTS:
+            curve["low"] = [_short(min(values)) for _, values in rows]
+            curve["high"] = [_short(max(values)) for _, values in rows]
+        lines.append(curve)
+    yield from _chart(
+        "Cycle error of the probes",
+        lines,
+        "How far the way back misses, 0 to 1. The band spans the probes.",
+    )
+    for heading, keys, note in (
+        (
+            "Brightness kept",
+            {"luminance_correlation": ""},
+            "1: light stays light. Below 0: the colours are inverted.",
+        ),
+        (
+            "Variety",
+            {"diversity": "variety", "change": "change"},
+            "Near 0: all outputs alike (variety), or output equal to input (change, dashed).",
+        ),
+    ):
+        lines = []
+        for dashed, (key, word) in enumerate(keys.items()):
+            for colour, (direction, rows) in enumerate(_series(run, "probes", key).items()):
+                label = ", ".join(filter(None, (_arrow(direction, names), word)))
+                lines.append(_curve(label, colour, rows, dashed=bool(dashed)))
+        yield from _chart(heading, lines, note)
+
+
+def _rates(run: Run) -> Iterator[dict[str, Any]]:
+    merged: dict[tuple[tuple[int, float], ...], list[str]] = {}
+    for phase, rows in _series(run, "training", "learning_rates").items():
+        merged.setdefault(tuple(rows), []).append(phase)
+    lines = [
+        _curve(" and ".join(phases), colour, list(rows))
+        for colour, (rows, phases) in enumerate(merged.items())
+    ]
+    yield from _chart("Learning rate", lines, log=True)
+
+
+def _distances(run: Run) -> Iterator[dict[str, Any]]:
+    """FID and KID, which mean nothing without how they were measured."""
+    scores = _series(run, "evaluation", "scores")
+    last = next((line for line in reversed(run.metrics) if line["kind"] == "evaluation"), {})
+    extractor, protocol = str(last.get("extractor") or "?"), str(last.get("protocol") or "")
+    names = labels(run)
+    for kind in ("fid", "kid"):
+        lines = []
+        for colour, direction in enumerate(("a2b", "b2a", "")):
+            key = "_".join(filter(None, (kind, direction)))
+            if key not in scores:
+                continue
+            # The mean of both directions dashed, in a colour of its own.
+            label = _arrow(direction, names) if direction else "mean"
+            curve = _curve(label, colour, scores[key], dashed=not direction)
+            deviations = dict(scores.get(f"{key}_std", ()))
+            if deviations and len(scores[key]) <= POINTS:
+                for edge, sign in (("low", -1), ("high", 1)):
+                    curve[edge] = [
+                        _short(value + sign * deviations.get(step, 0))
+                        for step, value in scores[key]
+                    ]
+            lines.append(curve)
+        note = f"Features: {extractor}. {protocol}".strip()
+        yield from _chart(title(kind, extractor), lines, note)
+
+
+def _series(run: Run, kind: str, field: str) -> dict[str, Rows]:
+    found: dict[str, Rows] = {}
+    for line in run.metrics:
+        if line["kind"] == kind:
+            for key, value in numbers(line.get(field)).items():
+                found.setdefault(key, []).append((line["step"], value))
+    return found
+
+
+def _curve(
+    label: str, colour: int, rows: Rows, dashed: bool = False, noisy: bool = False
+) -> dict[str, Any]:
+    return {"label": label, "colour": colour, "dashed": dashed, "noisy": noisy, **thin(rows)}
+
+
+def _chart(
+    title: str, lines: list[dict[str, Any]], note: str = "", log: bool = False
+) -> Iterator[dict[str, Any]]:
+    if lines:
+        yield {"title": title, "note": note, "log": log, "curves": lines}
+
+
+def _arrow(direction: str, names: dict[str, str]) -> str:
+    there, _, back = direction.partition("2")
+    return f"{names.get(there, there)} → {names.get(back, back)}"
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.4g}")
