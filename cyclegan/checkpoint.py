@@ -34,8 +34,13 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.pt") if path.stem.isdecimal())
 
 
-def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
+def save_checkpoint(
+    folder: Path, step: int, state: dict[str, Any], keep: int, every: int = 1
+) -> Path:
     """Write the state of `step`, then delete all but the newest `keep` checkpoints and the best.
+
+    Those between the multiples of `every`, written at a stop or as the best of their time, go as
+    soon as there is a newer one.
 
     Raises UnwrittenError when the disk is full; the older checkpoints are then still there.
     """
@@ -54,8 +59,9 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
             "whole: make room on the disk and run the command again."
         ) from error
     best = (load_best(folder) or {}).get("step")
-    for old in list_checkpoints(folder)[:-keep]:
-        if int(old.stem) != best:
+    regular = [old for old in list_checkpoints(folder) if old == path or int(old.stem) % every == 0]
+    for old in list_checkpoints(folder):
+        if old not in regular[-keep:] and int(old.stem) != best:
             old.unlink()
     return path
 

@@ -310,7 +310,8 @@ class Trainer:
         settings, state = self.config.training, self.state()
         if self.recorder is not None:
             folder = settings.out / CHECKPOINTS
-            save_checkpoint(folder, self.finished_steps, state, settings.keep_checkpoints)
+            keep, every = settings.keep_checkpoints, settings.checkpoint_every
+            save_checkpoint(folder, self.finished_steps, state, keep, every)
             self.recorder.name_best()
         self.accelerator.wait_for_everyone()
 

@@ -12,7 +12,12 @@ import torch
 from PIL import Image
 from trainings import ROOT, TINY, assert_equal_runs, differing, state_of, trainer, wait_for
 
-from cyclegan.checkpoint import CheckpointError, list_checkpoints
+from cyclegan.checkpoint import (
+    CheckpointError,
+    list_checkpoints,
+    save_best,
+    save_checkpoint,
+)
 from cyclegan.cli import parse_training, train
 from cyclegan.config import ConfigError
 from cyclegan.data import DataError
@@ -252,6 +257,15 @@ def test_the_newest_checkpoints_and_the_best_are_kept_and_the_best_ships(photos,
     assert checkpoint_weights(out).config.step == 12
     with pytest.raises(CheckpointError, match="step 6 any more"):
         checkpoint_weights(out, 6)
+
+
+def test_checkpoints_between_the_regular_ones_do_not_crowd_them_out(tmp_path):
+    for step in (4, 8, 9, 10, 12, 13):
+        save_checkpoint(tmp_path, step, {"learner": {"step": step, "ema": {}}}, keep=2, every=4)
+        if step == 9:
+            save_best(tmp_path, "kid", 0.1, 9)
+    # 13 is the newest, 12 the newest regular one, 9 the best; 10 was written at a stop.
+    assert [int(path.stem) for path in list_checkpoints(tmp_path)] == [9, 12, 13]
 
 
 @pytest.mark.parametrize(
