@@ -61,7 +61,6 @@ class Recorder:
         self.config, self.images = config, images
         self.model, self.averages = model, averages
         self.accelerator, self.device = accelerator, accelerator.device
-        self.description = description
         self.family = family_of(config.model)
         self.total = 0
         self.watch = Watch({"a": config.data.label_a, "b": config.data.label_b})
@@ -70,6 +69,7 @@ class Recorder:
         self.channels = self.family.channels(config.model)
         kept = read_probes(settings.out, self.channels)
         self.probes = kept or data.load_probes(dataset, PROBES)
+        self.description = {**description, "probes": min(map(len, self.probes.values()))}
         self.validation = data.ValidationDataset(
             config.data, settings.seed, self.channels, settings.validation_images
         )

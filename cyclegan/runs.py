@@ -195,17 +195,17 @@ def read_run(folder: Path) -> Run:
 
 
 def list_runs(folder: Path) -> list[Path]:
-    """List the run folders directly below `folder`, the most recently active first."""
+    """List the run folders directly below `folder`, the most recently started or resumed first."""
     found = [path.parent for path in folder.glob(f"*/{RUN}")]
     if (folder / RUN).exists():
         found.append(folder)
 
-    def active(path: Path) -> float:
+    def started(path: Path) -> float:
         with suppress(OSError):
-            return (path / STATUS).stat().st_mtime
+            return (path / RUN).stat().st_mtime
         return 0.0
 
-    return sorted(found, key=active, reverse=True)
+    return sorted(found, key=started, reverse=True)
 
 
 def read_probes(folder: Path, channels: Mapping[str, int]) -> dict[str, Tensor]:
@@ -240,7 +240,9 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
         except ValueError:
             continue
         if isinstance(value, dict) and isinstance(value.get("step"), int):
-            lines.append({"kind": "training", **value})
+            line = {"kind": "training", **value}
+            if isinstance(line["kind"], str):
+                lines.append(line)
     return lines
 
 

@@ -2,7 +2,7 @@
 
 import { address, runPath } from "./dom.js";
 
-const BYTES = 12 * 2 ** 20; // of decoded pictures
+const BYTES = 24 * 2 ** 20; // of decoded pictures
 const AT_ONCE = 4;
 const AGAIN = 3; // seconds until something that failed is tried again
 
