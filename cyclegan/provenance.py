@@ -117,7 +117,8 @@ def machine() -> str:
     """Name the processor that trains, as a model card states it."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    return f"{torch.get_num_threads()} CPU threads ({platform.machine()})"
+    threads = torch.get_num_threads()
+    return f"{threads} CPU thread{'s' * (threads > 1)} ({platform.machine()})"
 
 
 def versions() -> dict[str, str]:

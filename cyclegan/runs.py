@@ -205,7 +205,7 @@ def list_runs(folder: Path) -> list[Path]:
             return (path / RUN).stat().st_mtime
         return 0.0
 
-    return sorted(found, key=started, reverse=True)
+    return sorted(found, key=lambda path: (started(path), path.name), reverse=True)
 
 
 def read_probes(folder: Path, channels: Mapping[str, int]) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ import json
 import re
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
@@ -21,7 +22,7 @@ from cyclegan.errors import UserError
 from cyclegan.run_source import RunSource
 from cyclegan.ui.run_store import RunStore
 from cyclegan.ui.run_view import row_labels
-from cyclegan.ui.timelapse import Kind, strip, thumbnail, timelapse
+from cyclegan.ui.timelapse import Kind, find_all, strip, thumbnail, timelapse
 
 CLIENT = Path(__file__).parent / "client"
 ROOT = "training"
@@ -114,7 +115,8 @@ def run_routes(source: RunSource) -> list[Route]:
         count = max(1, min(_int(request, "count", 16), STRIP, len(samples)))
         # The middle of each stretch of time, since that is where its picture lies on the slider.
         chosen = [samples[int((i + 0.5) * len(samples) / count)] for i in range(count)]
-        return _picture(strip((find(request, step, tile) for step in chosen), SMALL), "image/webp")
+        found = find_all(partial(find, request), [(step, tile) for step in chosen])
+        return _picture(strip(found.values(), SMALL), "image/webp")
 
     def animation(request: Request) -> Response:
         name, kind = request.path_params["name"], cast(Kind, request.path_params["kind"])
@@ -128,7 +130,7 @@ def run_routes(source: RunSource) -> list[Route]:
             content = timelapse(
                 seen["samples"],
                 rows,
-                lambda step, tile: find(request, step, f"{tile}.{probe}"),
+                lambda step, name: find(request, step, f"{name}.{probe}"),
                 int(seen["total"]),
                 kind,
             )

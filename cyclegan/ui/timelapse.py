@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +30,13 @@ def evenly(steps: Sequence[int], count: int) -> list[int]:
     return [steps[round(i * (len(steps) - 1) / (count - 1))] for i in range(count)]
 
 
+def find_all(find: Find, wanted: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Path | None]:
+    """Find several tiles at once: those of a run on the Hub have to be fetched."""
+    with ThreadPoolExecutor(8) as threads:
+        paths = threads.map(lambda place: find(*place), wanted)
+        return dict(zip(wanted, paths, strict=True))
+
+
 def timelapse(
     steps: Sequence[int], rows: Sequence[dict[str, str]], find: Find, total: int, kind: Kind
 ) -> bytes:
@@ -44,11 +52,12 @@ def timelapse(
     Raises UserError when there is nothing to show.
     """
     chosen = evenly(steps, FRAMES)
+    found = find_all(find, [(step, name) for step in chosen for row in rows for name in row])
     frames: list[Image.Image] = []
     shown: list[dict[str, str]] = []
     side = 0
     for step in chosen:
-        tiles = {name: _open(find(step, name)) for row in rows for name in row}
+        tiles = {name: _open(found[step, name]) for row in rows for name in row}
         if not shown:
             # What the first frame lacks, photos that were not published, all of them lack.
             shown = [{n: word for n, word in row.items() if tiles[n]} for row in rows]
