@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
-from trainings import assert_equal_runs, differing, trainer
+from trainings import assert_equal_runs, differing, stop_after, trainer
 
 from cyclegan.models import FAMILIES, CycleGAN
 from cyclegan.models.cyclegan import CycleGANConfig
@@ -256,17 +256,7 @@ def test_with_every_option_two_and_two_steps_equal_four(photos, tmp_path, precis
         return trainer(photos, out, "--steps", "4", "--precision", precision, *EVERY_OPTION)
 
     run(tmp_path / "whole").run()
-    first = run(tmp_path / "halves")
-    step = first.learner.step
-
-    def step_and_stop(batches):
-        losses = step(batches)
-        if first.finished_steps == 2:
-            first.stop_requested.set()
-        return losses
-
-    first.learner.step = step_and_stop
-    first.run()
+    stop_after(run(tmp_path / "halves"), 2)
     torch.manual_seed(99)
     run(tmp_path / "halves").run()
     assert_equal_runs(tmp_path / "whole", tmp_path / "halves")

@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from trainings import ROOT, TINY, assert_equal_runs, differing, state_of, trainer, wait_for
+from trainings import (
+    ROOT,
+    TINY,
+    assert_equal_runs,
+    differing,
+    state_of,
+    stop_after,
+    trainer,
+    wait_for,
+)
 
 from cyclegan.checkpoint import (
     CheckpointError,
@@ -31,16 +40,7 @@ def test_two_and_two_steps_equal_four_bit_for_bit(photos, tmp_path):
 
     # Stop after two, as Ctrl-C does, and let a new process's worth of objects go on.
     first = trainer(photos, tmp_path / "halves", "--steps", "4")
-    step = first.learner.step
-
-    def step_and_stop(batches):
-        losses = step(batches)
-        if first.finished_steps == 2:
-            first.stop_requested.set()
-        return losses
-
-    first.learner.step = step_and_stop
-    first.run()
+    stop_after(first, 2)
     assert read_run(tmp_path / "halves").status["phase"] == "stopped"
     torch.manual_seed(99)  # Nothing may depend on what ran before in this process.
     second = trainer(photos, tmp_path / "halves", "--steps", "4")
@@ -217,14 +217,7 @@ def test_half_summed_losses_outlive_a_stop(photos, tmp_path):
     flags = ("--steps", "6", "--log-every", "4", "--sample-every", "5", "--checkpoint-every", "3")
     trainer(photos, tmp_path / "whole", *flags).run()
     run = trainer(photos, tmp_path / "halves", *flags)
-    take = run.learner.step
-
-    def step_and_stop(batches):
-        run.stop_requested.set()
-        return take(batches)
-
-    run.learner.step = step_and_stop
-    run.run()
+    stop_after(run, 1)
     assert run.finished_steps == 1
     trainer(photos, tmp_path / "halves", *flags).run()
     assert_equal_runs(tmp_path / "whole", tmp_path / "halves")

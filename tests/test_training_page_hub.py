@@ -8,7 +8,7 @@ from hub_client import log_in, wait_for
 from hub_server import TOKEN, HubServer
 from page_server import PageServer, watched_page
 from playwright.sync_api import Browser, expect
-from test_training_page import Training, expect_shade
+from training_tab import Training, expect_shade
 
 from cyclegan.pusher import Pusher
 

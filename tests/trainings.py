@@ -73,3 +73,17 @@ def wait_for(holds, process: subprocess.Popen, seconds: float = 120) -> None:
         assert process.poll() is None, "train.py ended early"
         assert time.monotonic() < deadline, "train.py does not come along"
         time.sleep(0.02)
+
+
+def stop_after(run: Trainer, step: int) -> None:
+    """Have a run stop after a step, as Ctrl-C does, and run it."""
+    take = run.learner.step
+
+    def step_and_stop(batches):
+        losses = take(batches)
+        if run.finished_steps == step:
+            run.stop_requested.set()
+        return losses
+
+    run.learner.step = step_and_stop
+    run.run()
