@@ -42,6 +42,10 @@ class Evaluation:
     extractor: str
     protocol: str
 
+    def __str__(self) -> str:
+        scores = [f"{title(key, self.extractor)} {score:.4g}" for key, score in self.scores.items()]
+        return f"{', '.join(scores)}. {self.protocol}"
+
 
 def title(key: str, extractor: str) -> str:
     """Name a score for people: "FID A→B", which other features than Inception's never are."""

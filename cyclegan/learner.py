@@ -99,9 +99,7 @@ class Learner:
             optimizer.step()
         self.finished_steps += 1
         if self.settings.ema:
-            update_averages(
-                self.averages, self.networks, self.settings.ema, self.finished_steps
-            )
+            update_averages(self.averages, self.networks, self.settings.ema, self.finished_steps)
         return logged
 
     def learning_rate(self, step: int) -> float:

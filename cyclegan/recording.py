@@ -175,6 +175,7 @@ class Recorder:
         except UserError as error:
             logger.warning("%s The training goes on.", error)
             return {}
+        logger.info("Step %d: %s", step, found)
         line = {"scores": found.scores, "extractor": found.extractor, "protocol": found.protocol}
         self.write(step, "evaluation", line)
         return dict(found.scores)
