@@ -33,7 +33,8 @@ from cyclegan.weights import load_weights
 
 # The rate is twice the default and the average shorter, since the runs are.
 BASE = """--image-size 64 --width 16 --blocks 4 --discriminator-width 16 --learning-rate 4e-4
---ema 0.995 --precision bf16 --device cpu --cache ram --log-every 100 --validation-images 0""".split()
+--ema 0.995 --precision bf16 --device cpu --cache ram --log-every 100 --validation-images 0
+""".split()
 
 OPTIONS = {
     "none": "",
