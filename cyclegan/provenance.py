@@ -13,7 +13,8 @@ from cyclegan.config import ConfigError, RunConfig, to_json
 from cyclegan.models import family_of
 
 CHANGEABLE = frozenset(
-    "workers cache license description notes resize zoom crop flip discriminator_rate".split()
+    "workers cache license description notes resize zoom crop flip augment "
+    "discriminator_rate".split()
 )
 """Settings of model and data that a run may change on its way, besides loss weights.
 
