@@ -3,27 +3,29 @@
 import logging
 import math
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
+import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
-from torch.nn import functional as F
 
 from cyclegan import hub
 from cyclegan.config import Direction
-from cyclegan.images import load_image, to_image, to_tensor
+from cyclegan.domains import Guess, guess
+from cyclegan.frames import run_frame
+from cyclegan.images import load_image, to_tensor
 from cyclegan.models import FAMILIES
+from cyclegan.native import MAX_PIXELS, Change
 from cyclegan.networks import Generator
+from cyclegan.tiles import Size, calibrated, fitting, run_tiled
 from cyclegan.weights import Weights, WeightsError, load_weights, save_weights
 
 logger = logging.getLogger(__name__)
 
-MAX_SIDE = 4096
-"""Longest side of a result, in pixels; larger pictures are scaled down to it first."""
+LONGEST = 8192
+"""At the scale of training, no side is longer than this; a longer one is squeezed."""
 
 Device = Literal["auto", "cuda", "mps", "cpu"]
 
@@ -68,9 +70,6 @@ class Translator:
         unknown = round(1.12 * config.image_size)
         self._short_sides = config.short_sides or (0, unknown)
         self._blur = config.change_blur
-        if self._blur:
-            # Imported while loading, which the page does in the background.
-            _gaussian_blur()
 
     @classmethod
     def load(
@@ -110,39 +109,106 @@ class Translator:
         """The directions in which these weights translate."""
         return tuple(self._names)
 
-    def translate(
-        self, image: str | Path | Image.Image, direction: Direction = "a2b"
-    ) -> Image.Image:
-        """Translate a picture: RGB in the input's size, at most `MAX_SIDE` pixels a side.
+    @torch.inference_mode()
+    def change(
+        self,
+        image: str | Path | Image.Image,
+        direction: Direction = "a2b",
+        detail: float = 0.0,
+    ) -> Change:
+        """Run the network: what it changes about a picture, to be applied to it at any size.
 
-        Raises ImageError when the picture cannot be read, ValueError for an unknown direction.
+        Raises ImageError when the picture cannot be read, WeightsError when the weights make no
+        picture of it, ValueError for an unknown direction or a detail outside of [0, 1].
         """
-        return self._run(prepare(image), direction)
+        network, channels = self._network(direction)
+        if not 0 <= detail <= 1:
+            raise ValueError(f"detail is {detail}; it must be from 0 to 1.")
+        real = prepare(image)
+        size = self._size(real.size, detail)
+        # The network sees the whole picture at once, if need be smaller, for the statistics.
+        whole = fitting(self._size(real.size, 0.0), network)
+        if network.reach is None:
+            size = fitting(size, network)
+        if size != whole:
+            small = to_tensor(_resize(real, whole), channels).unsqueeze(0)
+            with self._lock:
+                network = calibrated(network, small.to(self.device))
+        values, adds = run_tiled(network, _resize(real, size), channels, self._lock)
+        if not np.isfinite(values).all():
+            raise WeightsError(
+                f"{self.info.name} computes numbers that are not finite; train or pull it again."
+            )
+        return Change(values, adds, self._blur)
+
+    def _network(self, direction: Direction) -> tuple[Generator, int]:
+        """The generator for a direction, and how many channels it takes."""
+        if direction not in self._names:
+            known = " or ".join(self._names)
+            raise ValueError(f"The direction is {direction!r}; these weights know {known}.")
+        network = cast(Generator, self.weights.networks[self._names[direction]])
+        return network, self._channels[direction[0]]
+
+    def _size(self, size: Size, detail: float) -> Size:
+        """Compute the size at which a network runs, between training's and the picture's own.
+
+        A network that saw whole photos with a short side of 286 pixels takes a 4000-pixel apple for
+        texture, so detail 0 is the scale at which it was trained.
+        """
+        low, high = self._short_sides
+        scale = min(max(min(size), low), high) / min(size)
+        # Of a strip, which is not enlarged either, the long side gives way.
+        scale = min(scale, max(1.0, LONGEST / max(size)))
+        width, height = (min(scale, LONGEST / side) for side in size)
+        # Geometrically in between; what is enlarged for the network has no more detail to offer.
+        width, height = (x ** (1 - detail) if x < 1 else x for x in (width, height))
+        return max(1, round(size[0] * width)), max(1, round(size[1] * height))
+
+    def translate(
+        self,
+        image: str | Path | Image.Image,
+        direction: Direction = "a2b",
+        detail: float = 0.0,
+        strength: float = 1.0,
+    ) -> Image.Image:
+        """Translate a picture: RGB in the input's size, at most `MAX_PIXELS` pixels.
+
+        Detail 0 runs the network at the scale that it was trained for and 1 at the picture's own;
+        strength 0 is the picture and 1 the translation. Raises as `change` does.
+        """
+        real = prepare(image)
+        return self.change(real, direction, detail).apply(real, strength)
 
     def recover(
-        self, image: str | Path | Image.Image, direction: Direction = "a2b"
+        self,
+        image: str | Path | Image.Image,
+        direction: Direction = "a2b",
+        detail: float = 0.0,
     ) -> tuple[Image.Image, Image.Image]:
         """Translate there and back: (fake, recovered), both as `translate` returns them."""
-        real = prepare(image)
-        fake = self._run(real, direction)
+        fake = self.translate(image, direction, detail)
         back: Direction = "b2a" if direction == "a2b" else "a2b"
-        return fake, self._run(fake, back)
+        return fake, self.translate(fake, back, detail)
+
+    @torch.inference_mode()
+    def frame(self, image: Image.Image, direction: Direction = "a2b") -> Image.Image:
+        """Translate a frame of a film: RGB of its size, which is also what the network sees.
+
+        At a smaller scale than in training a network sees less, but is quicker. Raises ValueError
+        for an unknown direction.
+        """
+        network, channels = self._network(direction)
+        scale = min(1.0, min(image.size) / max(1, self._short_sides[0]))
+        return run_frame(network, image, channels, self._blur * scale, self._lock)
+
+    def domain(self, image: str | Path | Image.Image) -> Guess | None:
+        """Guess which domain a photo is from; None for weights that translate one way only."""
+        return guess(self.weights, prepare(image))
 
     def save(self, folder: str | Path) -> None:
         """Write config.json and model.safetensors, in full precision."""
         config, networks = self.weights.config, self.weights.networks
         save_weights(Path(folder), config, networks, torch.float32)
-
-    @torch.inference_mode()
-    def _run(self, image: Image.Image, direction: Direction) -> Image.Image:
-        if direction not in self._names:
-            known = " or ".join(self._names)
-            raise ValueError(f"The direction is {direction!r}; these weights know {known}.")
-        network = cast(Generator, self.weights.networks[self._names[direction]])
-        real = to_tensor(image, self._channels[direction[0]]).unsqueeze(0)
-        with self._lock:
-            fake = run_scaled(network, real.to(self.device), self._short_sides, self._blur)
-        return to_image(fake[0])
 
 
 def best_device() -> str:
@@ -153,77 +219,18 @@ def best_device() -> str:
 
 
 def prepare(image: str | Path | Image.Image) -> Image.Image:
-    """Read a picture as `load_image` does and scale it down to `MAX_SIDE` if need be."""
+    """Read a picture as `load_image` does and scale it down to `MAX_PIXELS` if need be."""
     loaded = load_image(image)
-    scale = MAX_SIDE / max(loaded.size)
+    scale = math.sqrt(MAX_PIXELS / (loaded.width * loaded.height))
     if scale >= 1:
         return loaded
-    size = (max(1, round(loaded.width * scale)), max(1, round(loaded.height * scale)))
-    return loaded.resize(size, Image.Resampling.LANCZOS)
+    width = min(max(1, int(loaded.width * scale)), MAX_PIXELS)
+    height = min(max(1, int(loaded.height * scale)), MAX_PIXELS // width)
+    return loaded.resize((width, height), Image.Resampling.LANCZOS)
 
 
-def run_scaled(
-    network: Generator, real: Tensor, short_sides: tuple[int, int], blur: float = 0.0
-) -> Tensor:
-    """Run a generator on [1, C, H, W] at a scale that it was trained for; the size stays.
-
-    A network that saw whole photos with a short side of 286 pixels takes a 4000-pixel apple for
-    texture. So a picture is resized before the network, and what the network changed is resized
-    back and added to the picture, whose own fine detail stays. With other channels out than in
-    there is nothing to add to: the result itself is resized.
-
-    `short_sides` is the range of short sides that the network was trained for, in pixels; `blur`
-    the standard deviation, in pixels of that scale, by which the change is blurred.
-    """
-    height, width = real.shape[-2:]
-    short = min(height, width)
-    wanted = min(max(short, short_sides[0]), short_sides[1])
-    # A strip is not enlarged beyond what a picture may measure.
-    scale = min(wanted / short, max(1.0, MAX_SIDE / max(height, width)))
-    if scale == 1 and not blur:
-        return run_padded(network, real)
-    size = (max(1, round(height * scale)), max(1, round(width * scale)))
-    resized = _resize(real, size).clamp(-1, 1)
-    fake = run_padded(network, resized)
-    if fake.shape != resized.shape:
-        return _resize(fake, (height, width)).clamp(-1, 1)
-    change = fake - resized
-    if blur:
-        # Three standard deviations, but a picture cannot be mirrored beyond its own size.
-        reach = [min(math.ceil(3 * blur), side - 1) for side in (size[1], size[0])]
-        change = _gaussian_blur()(change, [2 * r + 1 for r in reach], [blur, blur])
-    return (real + _resize(change, (height, width))).clamp(-1, 1)
-
-
-def _gaussian_blur() -> Callable[..., Tensor]:
-    # torchvision takes seconds to import, and few weights need it.
-    from torchvision.transforms.v2.functional import gaussian_blur
-
-    return gaussian_blur
-
-
-def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(images, size, mode="bicubic", antialias=True)
-
-
-def run_padded(network: Generator, real: Tensor) -> Tensor:
-    """Run a generator on [1, C, H, W] of any H and W: pad to what it can take, and crop back.
-
-    The picture is centred; it is continued by its mirror image, or by its border where it is too
-    small to be mirrored.
-    """
-    height, width = real.shape[-2:]
-    multiple, minimum = network.multiple, network.minimum
-    sides = []
-    for length in (width, height):
-        total = max(minimum, -(-length // multiple) * multiple)
-        sides.append((total - length) // 2)
-        sides.append(total - length - sides[-1])
-    mirrored = max(sides[:2]) < width and max(sides[2:]) < height
-    padded = F.pad(real, sides, mode="reflect" if mirrored else "replicate")
-    fake = network(padded)
-    top, left = sides[2], sides[0]
-    return fake[..., top : top + height, left : left + width]
+def _resize(image: Image.Image, size: Size) -> Image.Image:
+    return image if image.size == size else image.resize(size, Image.Resampling.BICUBIC)
 
 
 def _info(source: str, weights: Weights, revision: str | None) -> Info:

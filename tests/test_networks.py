@@ -15,7 +15,7 @@ from cyclegan.networks import (
     UnetGenerator,
     initialise,
 )
-from cyclegan.translator import run_padded
+from cyclegan.tiles import run_padded
 
 # --- the published networks, written down here independently, as their authors' code builds them
 

@@ -9,7 +9,10 @@ class Generator(nn.Module):
     Attributes:
         multiple: height and width must be multiples of it.
         minimum: and at least this many pixels.
+        reach: how far away, in pixels, a pixel of the input can change the output when the
+            statistics of norms are fixed; None where it can everywhere.
     """
 
     multiple: int
     minimum: int
+    reach: int | None = None

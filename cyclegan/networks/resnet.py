@@ -73,6 +73,9 @@ class ResnetGenerator(Generator):
         if padding not in ("zeros", "reflect"):
             raise ValueError(f"ResnetGenerator: padding is {padding!r}; choose zeros or reflect.")
 
+        # The blocks, whose pixels are four of the picture's, and the layers around them.
+        self.reach = 8 * blocks + 20
+
         self.stem = nn.Sequential(
             nn.Conv2d(channels_in, width, 7, padding=3, padding_mode="reflect"),
             nn.InstanceNorm2d(width),
