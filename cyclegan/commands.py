@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -20,6 +20,9 @@ from cyclegan.errors import UserError
 from cyclegan.files import CONFIG, TENSORS, WEIGHTS_FILES, write_atomically
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from cyclegan.config import Direction
     from cyclegan.translator import Translator
 
 KEPT_FORMATS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -42,8 +45,8 @@ class Job:
 class Translate:
     """Translate photos, and folders of photos with all their subfolders, into --output.
 
-    Results keep the photos' names and sizes, at most 4096 pixels a side (larger ones come out
-    scaled down to that), and what is in a folder keeps its place in it. JPEG, PNG, WebP, BMP and
+    Results keep the photos' names and sizes, at most 24 megapixels (larger ones come out scaled
+    down to that), and what is in a folder keeps its place in it. JPEG, PNG, WebP, BMP and
     TIFF stay what they are; other formats become PNG. Results of an earlier run are replaced;
     a photo never is: the command refuses to start where that would happen. Where two photos would
     get the same name, the second is numbered (name-2.jpg), and the command says so. An --output
@@ -59,8 +62,13 @@ class Translate:
     """A weights folder, or a repository on the Hugging Face Hub."""
     output: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """Folder for the results; made when it does not exist."""
-    direction: Annotated[str, tyro.conf.arg(metavar="{a2b,b2a}")] = "a2b"
-    """From domain A to domain B, or back."""
+    direction: Annotated[str, tyro.conf.arg(metavar="{a2b,b2a,auto}")] = "a2b"
+    """From domain A to domain B, or back, or from whichever domain each photo seems to be."""
+    detail: float = 0.0
+    """From 0, the scale that the model was trained for, to 1, the photo's own: for large photos of
+    things that are small in them. Up to minutes a photo."""
+    strength: float = 1.0
+    """From 0, the photo as it is, to 1, the whole translation."""
     recovered: bool = False
     """Also translate back, and write NAME.recovered.EXT beside each result."""
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
@@ -68,8 +76,11 @@ class Translate:
 
     def run(self) -> int:
         # Whatever can be refused without torch is refused before it is imported.
-        if self.direction not in ("a2b", "b2a"):
-            raise CommandError(f"The direction is {self.direction!r}; choose a2b or b2a.")
+        if self.direction not in ("a2b", "b2a", "auto"):
+            raise CommandError(f"The direction is {self.direction!r}; choose auto, a2b or b2a.")
+        for name, value in (("detail", self.detail), ("strength", self.strength)):
+            if not 0 <= value <= 1:
+                raise CommandError(f"--{name} is {value}; it must be from 0 to 1.")
         if not self.photos:
             raise CommandError("There is nothing to translate: name photos or folders of them.")
         for path in self.photos:
@@ -91,8 +102,8 @@ class Translate:
         if self.device in available and not available[self.device]():
             raise CommandError(f"There is no {self.device} device here; use --device auto.")
         translator = Translator.load(self.weights, device=self.device)
-        back = "b2a" if self.direction == "a2b" else "a2b"
-        for direction in (self.direction, back) if self.recovered else (self.direction,):
+        both = self.recovered or self.direction == "auto"
+        for direction in ("a2b", "b2a") if both else (self.direction,):
             if direction not in translator.directions:
                 known = " and ".join(translator.directions)
                 raise CommandError(f"{self.weights} does not translate {direction}, only {known}.")
@@ -102,7 +113,7 @@ class Translate:
         from torch import OutOfMemoryError
         from tqdm import tqdm
 
-        from cyclegan.translator import MAX_SIDE
+        from cyclegan.native import MAX_PIXELS
 
         failed = shrunk = 0
         # No bar for a single photo, nor where nobody watches it.
@@ -115,7 +126,8 @@ class Translate:
                 tqdm.write(_sentence(error, job), file=sys.stderr)
         if shrunk:
             print(
-                f"{_count(shrunk)} had a side over {MAX_SIDE} pixels and came out smaller.",
+                f"{_count(shrunk)} had over {MAX_PIXELS // 1_000_000} megapixels and came out "
+                "smaller.",
                 file=sys.stderr,
             )
         if failed < len(jobs):
@@ -130,14 +142,54 @@ class Translate:
 
         # Loaded here, since among many folders a file's bare name would not say which it is.
         real = load_image(job.photo, name=str(job.photo))
-        direction = "a2b" if self.direction == "a2b" else "b2a"
-        if job.recovered is None:
-            fake = translator.translate(real, direction)
-        else:
-            fake, recovered = translator.recover(real, direction)
-            save_image(recovered, job.recovered)
+        direction = self._direction(job, real, translator)
+        fake = translator.translate(real, direction, self.detail, self.strength)
+        if job.recovered is not None:
+            back = "b2a" if direction == "a2b" else "a2b"
+            save_image(translator.translate(fake, back, self.detail, self.strength), job.recovered)
         save_image(fake, job.fake)
         return fake.size != real.size
+
+    def _direction(self, job: Job, real: "Image", translator: "Translator") -> "Direction":
+        from tqdm import tqdm
+
+        if self.direction != "auto":
+            return "a2b" if self.direction == "a2b" else "b2a"
+        guess = translator.domain(real)
+        if guess is None:
+            raise CommandError(f"{self.weights} cannot tell its domains apart; give --direction.")
+        seen = translator.info.labels[guess.domain]
+        doubt = f", though it looks like neither {' nor '.join(translator.info.labels.values())}"
+        text = f"{job.photo} is taken for {seen}{doubt if guess.neither else ''}."
+        tqdm.write(text, file=sys.stderr)
+        return guess.direction
+
+
+@dataclass(frozen=True)
+class Calibrate:
+    """Teach weights to tell which of their domains a photo is from, as training does by itself.
+
+    What they learn is how the photos of either domain look; the networks stay as they are.
+    """
+
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
+    """A weights folder, whose config is renewed."""
+    domain_a: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR…")]
+    """Folders with photos of domain A, best those of the training."""
+    domain_b: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR…")]
+    """Folders with photos of domain B."""
+
+    def run(self) -> int:
+        from cyclegan.data import list_images
+        from cyclegan.domains import FEWEST, calibrate
+        from cyclegan.weights import read_config, replace_config
+
+        config = read_config(self.folder)
+        looks = calibrate({"a": list_images(self.domain_a), "b": list_images(self.domain_b)})
+        if looks is None:
+            raise CommandError(f"Each domain needs {FEWEST} photos that can be read, or more.")
+        replace_config(self.folder, replace(config, looks=looks))
+        return 0
 
 
 @dataclass(frozen=True)
@@ -190,8 +242,8 @@ class Pull:
 def main(arguments: Sequence[str]) -> int:
     """Run `python -m cyclegan`; returns its exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    command: Translate | Push | Pull = tyro.extras.subcommand_cli_from_dict(
-        {"translate": Translate, "push": Push, "pull": Pull},
+    command: Translate | Calibrate | Push | Pull = tyro.extras.subcommand_cli_from_dict(
+        {"translate": Translate, "calibrate": Calibrate, "push": Push, "pull": Pull},
         prog="python -m cyclegan",
         description="Translate photos, and exchange weights with the Hugging Face Hub.",
         args=arguments,

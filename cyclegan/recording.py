@@ -6,6 +6,7 @@ Nothing here changes what is trained, and only the first process of several does
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from cyclegan import data
 from cyclegan.checkpoint import save_best
 from cyclegan.config import ConfigError, RunConfig
+from cyclegan.domains import Looks, calibrate
 from cyclegan.errors import UserError
 from cyclegan.models import Model, family_of
 from cyclegan.runs import CHECKPOINTS, RunWriter, read_probes
@@ -238,8 +240,21 @@ class Recorder:
         if made != step:
             pictures = self.pictures()
         self.writer.weights(
-            self.config, self.images, self.averages, pictures, losses, step, seconds, notes
+            self.config,
+            self.images,
+            self.averages,
+            pictures,
+            losses,
+            step,
+            seconds,
+            notes,
+            self.looks,
         )
+
+    @cached_property
+    def looks(self) -> Looks | None:
+        """How the training photos look; no network has to do with it, so once is enough."""
+        return calibrate(self.images)
 
     # ------------------------------------------------------------------ what a checkpoint holds
 

@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor
 from cyclegan.checkpoint import load_averages, load_best
 from cyclegan.config import ConfigError, DataConfig, RunConfig, TrainingConfig, from_json, to_json
 from cyclegan.data import short_sides
+from cyclegan.domains import Looks
 from cyclegan.errors import UserError
 from cyclegan.files import (
     CARD,
@@ -117,12 +118,16 @@ class RunWriter:
         step: int,
         seconds: float,
         notes: str = "",
+        looks: Looks | None = None,
     ) -> None:
-        """Renew the weights folder: networks, a sheet of what they make, and the model card."""
+        """Renew the weights folder: networks, a sheet of what they make, and the model card.
+
+        `looks` is what tells the domains of photos apart, for the weights' config.
+        """
         folder, family = self.folder / WEIGHTS, family_of(config.model)
         data, training = config.data, config.training
         weights = _weights_config(family.family, config.model, data, training, step)
-        save_weights(folder, weights, networks)
+        save_weights(folder, replace(weights, looks=looks), networks)
         # The sheet leaves out the photos themselves, which may not be the trainer's to publish.
         made = [pictures for name, pictures in sampled.items() if not name.startswith("real")]
         if made:

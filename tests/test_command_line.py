@@ -13,7 +13,6 @@ from hub_server import TOKEN, HubServer
 from PIL import Image
 
 from cyclegan.commands import main
-from cyclegan.translator import MAX_SIDE
 
 ROOT = Path(__file__).parents[1]
 WHITE, BLACK = ((255, 255),) * 3, ((0, 0),) * 3
@@ -236,18 +235,32 @@ def test_an_earlier_result_is_replaced(shell: Shell, tmp_path: Path) -> None:
         assert extrema(tmp_path / "out" / "me.png") == colour
 
 
+def test_strength_and_detail(shell: Shell, tmp_path: Path) -> None:
+    path = photo(tmp_path / "me.png", (90, 70))
+    out = ("--output", tmp_path / "out")
+    for strength, whites in ((0, False), (1, True)):
+        assert shell.translate(path, *out, "--strength", str(strength), "--detail", "1") == 0
+        assert (extrema(tmp_path / "out" / "me.png") == WHITE) == whites
+        assert (extrema(tmp_path / "out" / "me.png") == extrema(path)) != whites
+    for flag in ("--strength", "--detail"):
+        for value in ("1.01", "-0.5", "nan"):
+            words = (f"{flag} is {float(value)}; it must be from 0 to 1",)
+            shell.refuses(path, *out, f"{flag}={value}", words=words)
+
+
 def test_a_large_photo_comes_out_smaller_and_it_is_said(shell: Shell, tmp_path: Path) -> None:
-    path = photo(tmp_path / "wide.png", (MAX_SIDE * 2, 20))
+    path = tmp_path / "wide.png"
+    Image.new("RGB", (24_000, 2000)).save(path)
     assert shell.translate(path, "--output", tmp_path / "out") == 0
     with Image.open(tmp_path / "out" / "wide.png") as image:
-        assert image.size == (MAX_SIDE, 10)
-    assert f"1 photo had a side over {MAX_SIDE} pixels" in shell.error
+        assert image.size == (16_970, 1414)
+    assert "1 photo had over 24 megapixels" in shell.error
 
 
 def test_the_help_names_the_limit(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["translate", "--help"])
-    assert f"at most {MAX_SIDE} pixels" in capsys.readouterr().out
+    assert "at most 24 megapixels" in capsys.readouterr().out
 
 
 def test_what_is_refused(shell: Shell, tmp_path: Path) -> None:
