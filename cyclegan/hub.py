@@ -185,9 +185,9 @@ def commit(
     return api.create_commit(target.repo_id, operations, commit_message=message).commit_url
 
 
-def head_commit(target: HubName, timeout: float) -> str:
+def head_commit(target: HubName, timeout: float, token: str | bool | None = None) -> str:
     """The commit that a branch points to now; a small answer, however large the repository."""
-    api, revision = hf.HfApi(), target.revision
+    api, revision = hf.HfApi(token=token), target.revision
     info = api.model_info(target.repo_id, revision=revision, expand=["sha"], timeout=timeout)
     return str(info.sha)
 

@@ -114,7 +114,12 @@ class LocalRuns:
         return [int(path.stem) for path in list_checkpoints(self._folder(name) / CHECKPOINTS)]
 
     def weights(self, name: str, step: int | None) -> Weights:
-        return checkpoint_weights(self._folder(name), step)
+        folder = self._folder(name)
+        try:
+            return checkpoint_weights(folder, step)
+        except UserError as error:
+            # Shown on a page, where it is nobody's business where things lie on this machine.
+            raise UserError(str(error).replace(str(folder), name)) from error
 
     def _folder(self, name: str) -> Path:
         folder = self._folders.get(name)

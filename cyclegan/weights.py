@@ -1,7 +1,8 @@
 """Trained networks on disk: config.json, model.safetensors and a model card, read strictly."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,11 +13,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cyclegan.config import ConfigError, Strict, from_json, to_json
+from cyclegan.domains import Looks
 from cyclegan.errors import UserError
 from cyclegan.files import CONFIG, TENSORS, write_atomically, write_json
 from cyclegan.models import FAMILIES, Networks
 
 FORMAT = 1
+HEADER = 1_000_000
+"""Bytes that the list of tensors may take; that of the paper's networks takes 10,000."""
 
 
 class WeightsError(UserError):
@@ -40,6 +44,7 @@ class WeightsConfig(Strict):
         change_blur: by how many pixels (a standard deviation, at the scale of training) to blur
             what the networks change before it is added to the picture, which keeps its own fine
             detail; 0 takes the change as it is.
+        looks: by what to tell the domain of a photo; None when unknown.
     """
 
     format: Literal[1]
@@ -51,6 +56,7 @@ class WeightsConfig(Strict):
     step: int = 0
     short_sides: tuple[int, int] | None = None
     change_blur: float = 0.0
+    looks: Looks | None = None
 
     def __post_init__(self):
         if not 0 <= self.change_blur <= 100:
@@ -85,6 +91,18 @@ def save_weights(
         for key, value in network.state_dict().items():
             stored = value.detach().to("cpu", dtype if value.is_floating_point() else value.dtype)
             tensors[f"{name}.{key}"] = stored.contiguous()
+    _write(folder, config, tensors)
+
+
+def replace_config(folder: Path, config: WeightsConfig) -> None:
+    """Give a weights folder another config, leaving every tensor as it is stored.
+
+    Raises WeightsError when there are no tensors, or damaged ones.
+    """
+    _write(folder, config, _read_tensors(folder / TENSORS))
+
+
+def _write(folder: Path, config: WeightsConfig, tensors: dict[str, Tensor]) -> None:
     settings = to_json(config)
     # One key only: safetensors writes several in random order, and equal weights are equal files.
     metadata = {"config": json.dumps(settings)}
@@ -119,6 +137,12 @@ def load_weights(folder: str | Path) -> Weights:
     return assemble(config, _read_tensors(folder / TENSORS), folder / TENSORS)
 
 
+def tensor_shapes(path: Path) -> dict[str, torch.Size]:
+    """The shapes of a safetensors file's tensors, of which none is read. Raises WeightsError."""
+    with _opened(path) as file:
+        return {key: torch.Size(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+
+
 def assemble(config: WeightsConfig, tensors: Mapping[str, Tensor], path: Path) -> Weights:
     """Build the networks of a config and fill them with tensors, keyed by network and parameter.
 
@@ -131,7 +155,9 @@ def assemble(config: WeightsConfig, tensors: Mapping[str, Tensor], path: Path) -
     try:
         settings = from_json(family.Config, json.dumps(config.settings), where)
         builders = family.builders(settings, config.image_size)
-        networks = {name: builders[name]() for name in family.ships}
+        # Without memory behind them until the tensors turn out to be as large as the config says.
+        with torch.device("meta"):
+            networks = {name: builders[name]() for name in family.ships}
     except ConfigError as error:
         raise WeightsError(str(error)) from None
     except ValueError as error:
@@ -144,6 +170,7 @@ def assemble(config: WeightsConfig, tensors: Mapping[str, Tensor], path: Path) -
     _compare(tensors, expected, path)
     for name, network in networks.items():
         prefix = f"{name}."
+        network.to_empty(device="cpu")
         network.load_state_dict(
             {key.removeprefix(prefix): tensors[key] for key in expected if key.startswith(prefix)}
         )
@@ -152,9 +179,20 @@ def assemble(config: WeightsConfig, tensors: Mapping[str, Tensor], path: Path) -
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
+    with _opened(path) as file:
+        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
+        with path.open("rb") as file:
+            # The header, which the library reads whole; its length stands before it.
+            length = int.from_bytes(file.read(8), "little")
+        if length > HEADER:
+            raise SafetensorError(f"a header of {length:,} bytes")
         with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            yield file
     except FileNotFoundError:
         raise WeightsError(f"{path} does not exist; the weights are incomplete.") from None
     except (SafetensorError, OSError) as error:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 
 import yaml
 
@@ -37,6 +37,7 @@ _ROUTES = [
     ("POST", rf"/api/models/{_REPO}/preupload/{_REVISION}", "preupload"),
     ("POST", rf"/api/models/{_REPO}/commit/{_REVISION}", "commit"),
     ("GET", rf"/api/models/{_REPO}/tree/{_REVISION}", "tree"),
+    ("POST", rf"/api/models/{_REPO}/paths-info/{_REVISION}", "paths_info"),
     ("GET", rf"/api/models/{_REPO}(/revision/{_REVISION})?", "info"),
     ("POST", rf"/{_REPO}\.git/info/lfs/objects/batch", "lfs_batch"),
     ("POST", rf"/{_REPO}\.git/info/lfs/verify", "lfs_verify"),
@@ -160,6 +161,14 @@ def git_hash(content: bytes) -> str:
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def describe(path: str, content: bytes) -> dict[str, Any]:
+    size = len(content)
+    entry = {"type": "file", "path": path, "oid": git_hash(content), "size": size}
+    if path.endswith(_LARGE):
+        entry["lfs"] = {"oid": sha256(content), "size": size, "pointerSize": 130}
+    return entry
 
 
 class _Listener(ThreadingHTTPServer):
@@ -341,17 +350,18 @@ class _Handler(BaseHTTPRequestHandler):
             {"type": "directory", "path": path, "oid": git_hash(path.encode()), "size": 0}
             for path in sorted(parents)
         ]
-        for path, content in files.items():
-            size = len(content)
-            entries.append({"type": "file", "path": path, "oid": git_hash(content), "size": size})
-            if path.endswith(_LARGE):
-                entries[-1]["lfs"] = {"oid": sha256(content), "size": size, "pointerSize": 130}
+        entries += [describe(path, content) for path, content in files.items()]
         query = dict(parse_qsl(urlsplit(self.path).query))
         start = int(query.get("cursor", 0))
         end = start + self.hub.page_size
         link = f"{self.hub.url}/api/models/{name}/tree/{revision}?recursive=true&cursor={end}"
         headers = {"Link": f'<{link}>; rel="next"'} if end < len(entries) else {}
         self.reply(entries[start:end], 200, headers)
+
+    def paths_info(self, name: str, revision: str) -> None:
+        files = self.commit_of(self.repo(name), revision)[1]
+        wanted = parse_qs(self.body.decode())["paths"]
+        self.reply([describe(path, files[path]) for path in wanted if path in files])
 
     def resolve(self, name: str, revision: str, path: str) -> None:
         digest, files = self.commit_of(self.repo(name), revision)
