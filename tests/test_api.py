@@ -48,10 +48,17 @@ def hub(weights: Path) -> Iterator[HubServer]:
 def page(
     hub: HubServer, weights: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[PageServer]:
-    """One page for all: a model from the Hub, one from a folder, one that is nowhere."""
+    """One page for all: models from the Hub and from folders, and one that is nowhere.
+
+    The one called "tiny" sees pictures at a short side of 64 pixels at most.
+    """
+    folder = tmp_path_factory.mktemp("page")
+    tiny = Path(shutil.copytree(weights, folder / "tiny"))
+    config = json.loads((tiny / "config.json").read_text())
+    (tiny / "config.json").write_text(json.dumps({**config, "short_sides": [1, 64]}))
     server = PageServer(
-        tmp_path_factory.mktemp("page"),
-        *("--weights", "someone/painter", weights, "someone/missing"),
+        folder,
+        *("--weights", "someone/painter", weights, tiny, "someone/missing"),
         HF_ENDPOINT=hub.url,
         HF_HUB_DISABLE_XET="1",
     )
@@ -121,7 +128,50 @@ def test_the_client_gets_both_pictures_and_the_figures(
         "model": "painter",
         "revision": hub.repos["someone/painter"].refs["main"],
         "direction": direction,
+        "detail": 0,
+        "strength": 1,
     }
+
+
+@pytest.mark.parametrize("strength", [0, 0.3])
+def test_strength_goes_from_the_picture_to_the_translation(
+    client: Client, photo: Path, strength: float
+) -> None:
+    fake, recovered, figures = client.predict(
+        handle_file(photo), "painter", "a2b", 0.0, strength, api_name="/translate"
+    )
+    real = np.asarray(look(str(photo)), dtype=float)
+    expected = real + strength * (255 - real)
+    assert np.abs(np.asarray(look(fake)) - expected).max() <= (0.51 if strength else 0)
+    assert look(recovered).getextrema() == BLACK, "the way back starts from the whole translation"
+    assert figures["strength"] == strength
+
+
+def test_detail_makes_the_network_work_on_more_pixels(
+    page: PageServer, client: Client, tmp_path: Path
+) -> None:
+    """What paints all white changes a checkerboard evenly if it sees nothing but grey there."""
+    pixels = np.indices((128, 128)).sum(0) % 2 * 255
+    Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "board.png")
+    results = {}
+    for detail in (0, 1):
+        fake, recovered, figures = client.predict(
+            handle_file(tmp_path / "board.png"), "tiny", "a2b", detail, api_name="/translate"
+        )
+        assert look(fake).size == look(recovered).size == (128, 128)
+        assert figures["detail"] == detail
+        results[detail] = np.asarray(look(fake)).min()
+    assert results[1] == 255
+    assert results[0] == pytest.approx(128, abs=3)
+
+
+def test_the_direction_can_be_left_to_the_picture(client: Client, photo: Path) -> None:
+    *_, figures = client.predict(handle_file(photo), "painter", "auto", api_name="/translate")
+    *_, same = client.predict(
+        handle_file(photo), "painter", figures["direction"], api_name="/translate"
+    )
+    assert figures["direction"] in ("a2b", "b2a")
+    assert figures["cycle_error"] == same["cycle_error"]
 
 
 def test_plain_http_works_with_an_uploaded_file(page: PageServer, photo: Path) -> None:
@@ -154,10 +204,16 @@ def test_plain_http_works_with_the_picture_in_the_request(page: PageServer) -> N
         (("nothing", "a2b"), "no weights called 'nothing' on this page; it has: painter, "),
         (("painter", "sideways"), "'sideways' is unknown; painter has a2b (black → white) and"),
         (("missing", "a2b"), "Cannot pull someone/missing: "),
+        (("painter", "a2b", 1.5), "detail is 1.5; it must be a number from 0 to 1."),
+        (("painter", "a2b", 0, -1), "strength is -1; it must be a number from 0 to 1."),
+        (("painter", "a2b", None), "detail is None; it must be a number from 0 to 1."),
+        (("painter", "a2b", "lots"), "detail is 'lots'; it must be a number from 0 to 1."),
+        (("painter", "a2b", 0, []), "strength is []; it must be a number from 0 to 1."),
+        (("painter", "a2b", True), "detail is True; it must be a number from 0 to 1."),
     ],
 )
 def test_wrong_values_give_one_sentence(
-    client: Client, photo: Path, values: tuple[str, str], sentence: str
+    client: Client, photo: Path, values: tuple[Any, ...], sentence: str
 ) -> None:
     with pytest.raises(AppError) as refusal:
         client.predict(handle_file(photo), *values, api_name="/translate")
@@ -172,7 +228,7 @@ def test_no_picture_gives_one_sentence(page: PageServer) -> None:
 
 
 META = {"_type": "gradio.FileData"}
-MALFORMED = ("photo.png", 5, ["photo.png"], {"url": 5}, {"path": "photo.png", "meta": META})
+MALFORMED = ("photo.png", 5, ["photo.png"], {"url": 5})
 
 
 @pytest.mark.parametrize("data", [(), *((image, "", "a2b") for image in MALFORMED)], ids=repr)
@@ -185,10 +241,21 @@ def test_a_request_that_cannot_be_understood_gives_one_sentence(
 
 
 def test_files_of_the_machine_are_not_there_for_requests(page: PageServer, photo: Path) -> None:
-    for path in (photo, photo.with_name("missing.png")):
-        kind, said = page.translate({"path": str(path)}, "", "a2b")
+    for path in (photo, photo.with_name("missing.png"), "photo.png"):
+        kind, said = page.translate({"path": str(path), "meta": META}, "", "a2b")
         assert kind == "error"
-        assert said["error"] == "This picture was not uploaded here; send the file itself."
+        assert said["error"] == "This file was not uploaded here; send the file itself."
+
+
+def test_sentences_are_in_the_language_of_whoever_asks(page: PageServer) -> None:
+    body = json.dumps({"data": [{"url": photo_url()}, "painter", "sideways"]}).encode()
+    headers = {"Content-Type": "application/json", "Accept-Language": "zh-CN"}
+    request = urllib.request.Request(page.url + "/gradio_api/call/translate", body, headers)
+    with http.open(request, timeout=30) as answer:
+        event = json.load(answer)["event_id"]
+    said = json.loads(page.get(f"/gradio_api/call/translate/{event}").decode().split("data: ")[1])
+    assert "sideways" in said["error"]
+    assert not said["error"].isascii()
 
 
 def animation() -> bytes:
@@ -261,7 +328,8 @@ def test_bad_files_give_one_sentence(client: Client, tmp_path: Path, name: str) 
 
 
 def test_only_what_is_meant_to_be_public_is(page: PageServer, weights: Path) -> None:
-    assert list(json.loads(page.get("/gradio_api/info"))["named_endpoints"]) == ["/translate"]
+    named = json.loads(page.get("/gradio_api/info"))["named_endpoints"]
+    assert set(named) == {"/translate", "/batch", "/models"}
     secret = page.cwd.parent / "log.txt"
     secret.write_text("private")
     for path in (weights / "config.json", secret):

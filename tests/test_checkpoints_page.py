@@ -77,7 +77,8 @@ def page(browser: Browser, server: PageServer, runs: Path) -> Iterator[Page]:
 
 
 def await_model(page: Page) -> None:
-    expect(page.locator("#direction label").first).to_be_visible(timeout=WAIT)
+    """Wait for the model, and fix the direction, which the page would choose by the picture."""
+    page.locator("#direction label").first.click(timeout=WAIT)
 
 
 def picture(size: tuple[int, int] = (64, 48)) -> bytes:
@@ -128,16 +129,17 @@ def grey(value: int) -> object:
 
 
 def test_a_checkpoint_translates_on_the_translate_tab(page: Page, server: PageServer) -> None:
-    give(page, "real", picture())
-    expect(page.locator("#recovered img")).to_be_visible(timeout=WAIT)
+    give(page, "studio", picture())
+    expect(page.locator("#recovered img.picture")).to_be_visible(timeout=WAIT)
     for words, step in (("Step 4", 4), ("Now", 6), ("Step 4", 4)):
-        before = page.locator("#recovered img").get_attribute("src")
+        before = page.locator("#recovered img.picture").get_attribute("src")
         attempt(page, words)
-        expect(page.locator("#model input")).to_have_value(f"zebras · step {step}", timeout=WAIT)
-        expect(page.locator("#recovered img")).not_to_have_attribute("src", str(before))
+        expect(page.locator("#model")).to_have_value(f"zebras · step {step}", timeout=WAIT)
+        expect(page.locator("#recovered img.picture")).not_to_have_attribute("src", str(before))
+        expect(page.locator("#recovered img.picture")).to_be_visible(timeout=WAIT)
         expect(page.locator("#direction label").first).to_have_text("red → blue")
-        assert colour(page, page.locator("#fake img")) == grey(GREYS[step])
-        assert colour(page, page.locator("#recovered img")) == grey(255 - GREYS[step])
+        assert colour(page, page.locator("#fake img.picture")) == grey(GREYS[step])
+        assert colour(page, page.locator("#recovered img.picture")) == grey(255 - GREYS[step])
 
     sent = {"url": "data:image/png;base64," + base64.b64encode(picture()).decode()}
     kind, (_, _, figures) = server.translate(sent, "zebras · step 4", "a2b")
@@ -150,14 +152,13 @@ def test_the_pages_of_others_keep_their_model(
     with watched_page(browser, server) as other:
         await_model(other)
         attempt(page, "Step 2")
-        expect(page.locator("#model input")).to_have_value("zebras · step 2", timeout=WAIT)
-        give(other, "real", picture())
-        expect(other.locator("#recovered img")).to_be_visible(timeout=WAIT)
-        assert colour(other, other.locator("#fake img")) == grey(255)
+        expect(page.locator("#model")).to_have_value("zebras · step 2", timeout=WAIT)
+        give(other, "studio", picture())
+        expect(other.locator("#recovered img.picture")).to_be_visible(timeout=WAIT)
+        assert colour(other, other.locator("#fake img.picture")) == grey(255)
         other.reload()
         await_model(other)
-        other.locator("#model input").click()
-        expect(other.get_by_role("option", name="zebras · step 2")).to_be_visible(timeout=WAIT)
+        other.locator("#model").select_option("zebras · step 2")
 
 
 def test_a_photo_goes_through_every_checkpoint(page: Page) -> None:
@@ -165,8 +166,8 @@ def test_a_photo_goes_through_every_checkpoint(page: Page) -> None:
     give(page, "learn-photo", picture((1000, 500)))
     there = {"step 2": 60, "step 4 ★ best": 120, "step 6": 200}
     shown = strip(page)
-    assert list(shown) == ["your photo", *there]
-    assert shown.pop("your photo") == pytest.approx(TEAL, abs=3)
+    assert list(shown) == ["Your photo", *there]
+    assert shown.pop("Your photo") == pytest.approx(TEAL, abs=3)
     assert shown == {caption: grey(value) for caption, value in there.items()}
     expect(page.locator("#learn-status")).to_contain_text("Translated by 3 checkpoints in")
     last = page.locator("#learn-strip .thumbnail-item", has_text="step 6").locator("img")
@@ -176,7 +177,7 @@ def test_a_photo_goes_through_every_checkpoint(page: Page) -> None:
     page.locator("#learn-direction").get_by_text("blue → red").click()
     expect(last).not_to_have_attribute("src", source, timeout=WAIT)
     back = strip(page)
-    back.pop("your photo")
+    back.pop("Your photo")
     assert back == {caption: grey(255 - value) for caption, value in there.items()}
 
     page.get_by_label("Remove Image").locator("visible=true").click()
@@ -280,7 +281,7 @@ def test_a_phone_shows_the_strip_below_the_photo(page: Page) -> None:
 
 
 def test_only_the_models_tried_last_stay_loaded(run: Path) -> None:
-    shelf = Shelf([], "cpu")
+    shelf = Shelf([], "cpu", max_loaded=3)
     for name in "abc":
         shelf.add(name, checkpoint_weights(run, 2))
     assert shelf.tried("a")
@@ -307,6 +308,5 @@ def test_where_the_gpu_has_a_copy_of_the_page_from_before_tried_models_travel_th
     here.add("zebras · step 4", checkpoint_weights(run, 4))
     real = Image.new("RGB", (32, 32), TEAL)
     *_, result = translations(step, here, "zebras · step 4", real, "b2a")
-    assert result.fake.getextrema() == ((135, 135),) * 3
-    assert result.recovered is not None
-    assert result.recovered.getextrema() == ((120, 120),) * 3
+    assert result.previews["fake"].getextrema() == ((135, 135),) * 3
+    assert result.previews["recovered"].getextrema() == ((120, 120),) * 3

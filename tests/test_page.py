@@ -1,19 +1,15 @@
-"""The page as people meet it: a real app.py in a real Chromium."""
+"""The Translate tab as people meet it: a real app.py in a real Chromium."""
 
-import base64
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import draw_photo
 from page_server import ROOT, PageServer, painter, watched_page
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
+from studio_page import SIZE, WAIT, give, give_file, mean, photo, said, shown, source, turn
 
 EXAMPLES = ROOT / "cyclegan" / "ui" / "examples"
-SIZE = (60, 44)
-WAIT = 30_000
 
 
 @pytest.fixture(scope="module")
@@ -39,52 +35,13 @@ def page(browser: Browser, server: PageServer) -> Iterator[Page]:
         yield page
 
 
-def photo(size: tuple[int, int] = SIZE) -> bytes:
-    buffer = io.BytesIO()
-    draw_photo("a", 0, size).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def give(page: Page, content: bytes, name: str = "photo.png") -> None:
-    """Choose a file."""
-    file = {"name": name, "mimeType": "image/png", "buffer": content}
-    page.set_input_files("#real input[type=file]", [file])  # type: ignore[list-item]
-
-
-def drop(page: Page, content: bytes) -> None:
-    """Drop a file on the page, as a mouse does."""
-    transfer = page.evaluate_handle(
-        """text => {
-            const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-            const transfer = new DataTransfer();
-            transfer.items.add(new File([bytes], "photo.png", {type: "image/png"}));
-            return transfer;
-        }""",
-        base64.b64encode(content).decode(),
-    )
-    page.dispatch_event("#real .upload-container button", "drop", {"dataTransfer": transfer})
-
-
-def said(page: Page, kind: str) -> Locator:
-    line = page.locator(f"#status .line.{kind}")
-    expect(line).to_be_visible(timeout=WAIT)
-    return line
-
-
-def shown(page: Page, name: str) -> Image.Image:
-    """The picture in a panel, as it came over the wire."""
-    source = page.locator(f"#{name} img").get_attribute("src")
-    assert source
-    body = page.request.get(source).body()
-    return Image.open(io.BytesIO(body)).convert("RGB")
-
-
 def brightness(page: Page, name: str) -> float:
-    return sum(shown(page, name).resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))) / 3  # type: ignore[arg-type]
+    return sum(mean(shown(page, name))) / 3
 
 
-def test_a_dropped_photo_is_translated_there_and_back(page: Page) -> None:
-    drop(page, photo())
+def test_a_photo_is_translated_there_and_back_and_in_the_other_direction(page: Page) -> None:
+    page.get_by_text("apple → orange").click()
+    give(page, photo())
     assert "The way back differs by" in said(page, "done").inner_text()
     assert [shown(page, name).size for name in ("real", "fake", "recovered")] == [SIZE] * 3
     real = brightness(page, "real")
@@ -92,60 +49,62 @@ def test_a_dropped_photo_is_translated_there_and_back(page: Page) -> None:
     assert brightness(page, "fake") > 250
     assert brightness(page, "recovered") < 5
 
-    before = page.locator("#recovered img").get_attribute("src")
+    before = source(page, "recovered")
     page.get_by_text("orange → apple").click()
-    expect(page.locator("#recovered img")).not_to_have_attribute("src", str(before), timeout=WAIT)
+    expect(page.locator("#recovered img.picture")).not_to_have_attribute("src", before)
     said(page, "done")
+    expect(page.locator("#recovered img.picture")).to_be_visible()
     assert brightness(page, "real") == pytest.approx(real, abs=2)
     assert brightness(page, "fake") < 5
     assert brightness(page, "recovered") > 250
 
-    page.get_by_label("Remove Image").click()
-    said(page, "empty")
-    expect(page.locator("#fake img, #recovered img")).to_have_count(0)
-
 
 def test_the_translation_does_not_wait_for_the_way_back(page: Page) -> None:
+    page.get_by_text("apple → orange").click()
     give(page, photo((900, 700)))
     page.wait_for_function(
-        "document.querySelector('#fake img') && !document.querySelector('#recovered img')",
+        """document.querySelector("#fake img.picture").src
+            && !document.querySelector("#recovered img.picture").src""",
         polling=10,
     )
     said(page, "done")
-    expect(page.locator("#recovered img")).to_have_count(1)
+    expect(page.locator("#recovered img.picture")).to_be_visible()
 
 
 def test_a_file_that_is_no_picture_gives_one_sentence_and_the_page_goes_on(page: Page) -> None:
+    give(page, photo())
+    said(page, "done")
     give(page, b"these are words", "words.png")
-    assert said(page, "failed").inner_text() == (
-        "words.png is not a picture that can be read; use JPEG, PNG, WebP, BMP, TIFF or GIF."
-    )
-    expect(page.locator("#real img")).to_have_count(0)
+    assert "words.png" in said(page, "failed").inner_text()
+    assert "is not a picture that can be read" in said(page, "failed").inner_text()
+    expect(page.locator(".studio .door")).to_be_visible()
+    expect(page.locator(".studio .stage img:visible")).to_have_count(0)
     give(page, photo())
     said(page, "done")
 
 
-def test_a_file_that_is_too_large_leaves_no_old_results_behind(page: Page, tmp_path: Path) -> None:
+def test_a_file_that_is_too_large_is_refused_before_it_is_sent(page: Page, tmp_path: Path) -> None:
     give(page, photo())
     said(page, "done")
     with (tmp_path / "large.png").open("wb") as file:
         file.truncate(53_000_000)
-    page.set_input_files("#real input[type=file]", tmp_path / "large.png")
-    expect(page.locator(".toast-body")).to_contain_text("maximum allowed size of 50")
-    said(page, "empty")
-    expect(page.locator("#real img, #fake img, #recovered img")).to_have_count(0)
+    give_file(page, tmp_path / "large.png")
+    assert said(page, "failed").inner_text() == (
+        "large.png is larger than 50 MB, the most that this page takes; choose a smaller file."
+    )
+    expect(page.locator(".studio .stage img:visible")).to_have_count(0)
 
 
 def test_an_example_brings_its_direction_along(page: Page) -> None:
     names = [path.stem for path in sorted(EXAMPLES.iterdir()) if path.suffix == ".jpg"]
-    buttons = page.locator("#examples button.gallery-item")
+    buttons = page.locator("#examples button")
     expect(buttons).to_have_count(len(names))
     for name, value in (("oranges-1", "b2a"), ("apples-1", "a2b")):
         buttons.nth(names.index(name)).click()
-        expect(page.locator("#direction input:checked")).to_have_value(value)
+        said(page, "working")
         said(page, "done")
+        expect(page.locator("#direction input:checked")).to_have_value(value)
         with Image.open(EXAMPLES / f"{name}.jpg") as example:
-            expect(page.locator("#recovered img")).to_have_count(1)
             assert shown(page, "recovered").size == example.size
 
 
@@ -155,15 +114,21 @@ def test_a_missing_model_is_named_with_its_reason(page: Page) -> None:
     expect(notice).to_contain_text("no connection to http://127.0.0.1:9")
 
 
-def test_a_phone_shows_everything_without_scrolling_sideways(page: Page) -> None:
-    page.set_viewport_size({"width": 390, "height": 844})
-    give(page, photo())
-    said(page, "done")
-    places = [
-        page.locator(f"#{name}").bounding_box()
-        for name in ("real", "status", "fake", "recovered", "examples")
-    ]
-    tops = [place["y"] for place in places if place]
-    assert tops == sorted(tops)
-    assert len(tops) == 5
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+def test_a_phone_shows_everything_without_scrolling_sideways(
+    browser: Browser, server: PageServer
+) -> None:
+    phone = {"width": 390, "height": 844}
+    with watched_page(browser, server, viewport=phone, has_touch=True, is_mobile=True) as page:
+        page.locator("#examples button").first.tap()
+        said(page, "done")
+        expect(page.locator("#views input:checked")).to_have_value("slider")
+        for view in ("slider", "panels", "difference", "cycle"):
+            turn(page, view)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        small = page.evaluate(
+            """[...document.querySelectorAll(".studio :is(button, select, a, .segments label)")]
+                .map((element) => [element.outerHTML.slice(0, 80), element.getBoundingClientRect()])
+                .filter(([, { width, height }]) => width && Math.min(width, height) < 44)
+                .map(([words]) => words)"""
+        )
+        assert small == []

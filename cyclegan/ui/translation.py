@@ -1,9 +1,10 @@
-"""What the tab and the endpoint have in common: a translation in two stages, and its failures."""
+"""A translation in two stages, there and back, whoever asks for it; and its failures."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
+from typing import Literal
 
 import gradio as gr
 import numpy as np
@@ -11,34 +12,59 @@ from PIL import Image
 
 from cyclegan.config import Direction
 from cyclegan.errors import UserError
-from cyclegan.translator import Translator
+from cyclegan.native import Change
+from cyclegan.translator import Info, Translator
+from cyclegan.ui.entries import lacks_memory
 from cyclegan.ui.models import Shelf, make_translator
 from cyclegan.weights import Weights
 
 logger = logging.getLogger(__name__)
 
-Step = Callable[[str | Weights, Image.Image, Direction], Image.Image]
-"""Runs a network, of a model by its name on the shelf or of weights that are in memory."""
+PREVIEW = 1600
+"""Longest side, in pixels, of what is looked at on the page; downloads have all pixels."""
+
+Step = Callable[[str | Weights, Image.Image, Direction, float], Change]
+"""Runs a network on a picture, at a detail from 0 to 1; which network, says the name of a model on
+the shelf, or weights that are in memory, and the direction."""
+View = Literal["real", "fake", "recovered"]
+VIEWS: tuple[View, ...] = ("real", "fake", "recovered")
 
 
 @dataclass(frozen=True)
 class Translation:
-    """A translation as far as it has come: first the fake, then the recovered picture too."""
+    """A translation as far as it has come: first the way there, then the way back too.
 
+    Attributes:
+        model: of which model it is.
+        direction, detail: what was asked for.
+        real: the picture, upright, at most 24 megapixels.
+        change: what the way there changes about it.
+        seconds: how long the network took for the way there.
+        previews: what there is to look at so far, at most `PREVIEW` pixels a side, same sizes.
+        back: what the way back changes about the fake; None for weights that know none.
+        cycle_error: how far the recovered preview is from the real one; see `cycle_error`.
+    """
+
+    model: Info
+    direction: Direction
+    detail: float
     real: Image.Image
-    fake: Image.Image
+    change: Change
     seconds: float
-    recovered: Image.Image | None = None
+    previews: Mapping[View, Image.Image]
+    back: Change | None = None
     cycle_error: float | None = None
 
 
 def make_step(shelf: Shelf) -> Step:
     """Make the function that runs a network; the one thing here that wants a GPU."""
 
-    def step(model: str | Weights, image: Image.Image, direction: Direction) -> Image.Image:
+    def step(
+        model: str | Weights, image: Image.Image, direction: Direction, detail: float
+    ) -> Change:
         if isinstance(model, Weights):
-            return make_translator("", model, shelf.device).translate(image, direction)
-        return shelf.get(model).translate(image, direction)
+            return make_translator("", model, shelf.device).change(image, direction, detail)
+        return shelf.get(model).change(image, direction, detail)
 
     try:
         import spaces  # type: ignore[import-not-found]
@@ -50,20 +76,54 @@ def make_step(shelf: Shelf) -> Step:
 
 
 def translations(
-    step: Step, shelf: Shelf, name: str, real: Image.Image, direction: str
+    step: Step, shelf: Shelf, name: str, real: Image.Image, direction: str, detail: float = 0.0
 ) -> Iterator[Translation]:
-    """Translate there, yield, translate back, yield. Raises UserError."""
+    """Translate there, yield, translate back, yield.
+
+    Args:
+        step: of `make_step`.
+        shelf: where the model is.
+        name: of the model; empty for the first.
+        real: a picture as `translator.prepare` returns it.
+        direction: "a2b" or "b2a"; "auto" goes by what the picture seems to show.
+        detail: 0 for the scale that the network was trained for, 1 for all of the picture's pixels.
+
+    Raises UserError.
+    """
     model = shelf.get(name)
-    there = _known(model, direction)
-    runs = model.weights if shelf.tried(name) else name
+    there = known_direction(model, real, direction)
     back: Direction = "b2a" if there == "a2b" else "a2b"
+    runs = model.weights if shelf.tried(name) else name
     start = perf_counter()
-    fake = step(runs, real, there)
-    result = Translation(real, fake, perf_counter() - start)
+    change = step(runs, real, there, detail)
+    seconds = perf_counter() - start
+    small = shrink(real, PREVIEW)
+    previews: dict[View, Image.Image] = {"real": small, "fake": change.apply(small)}
+    result = Translation(model.info, there, detail, real, change, seconds, previews)
     yield result
-    if back in model.directions:
-        recovered = step(runs, fake, back)
-        yield Translation(real, fake, result.seconds, recovered, cycle_error(real, recovered))
+    if back not in model.directions:
+        return
+    # The fake as the network on the way there painted it, pixel by pixel, is all that the way back
+    # needs to see: where that one left the trained scale, this one works on every pixel too.
+    height, width = change.values.shape[1:]
+    fake = change.apply(real.resize((width, height), Image.Resampling.LANCZOS))
+    change_back = step(runs, fake, back, float(detail > 0))
+    recovered = change_back.apply(previews["fake"])
+    yield replace(
+        result,
+        previews={**previews, "recovered": recovered},
+        back=change_back,
+        cycle_error=cycle_error(small, recovered),
+    )
+
+
+def shrink(image: Image.Image, side: int) -> Image.Image:
+    """The picture at `side` pixels a side at most."""
+    scale = side / max(image.size)
+    if scale >= 1:
+        return image
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
 
 
 def cycle_error(real: Image.Image, recovered: Image.Image) -> float:
@@ -77,11 +137,21 @@ def arrow(labels: Mapping[str, str], direction: Direction) -> str:
     return f"{labels[direction[0]]} → {labels[direction[2]]}"
 
 
-def _known(model: Translator, direction: str) -> Direction:
-    for known in model.directions:
-        if direction == known:
-            return known
+def known_direction(model: Translator, real: Image.Image, direction: str) -> Direction:
+    """Check a direction, or find out the one for a picture if it is "auto". Raises UserError."""
     known = " and ".join(f"{name} ({arrow(model.info.labels, name)})" for name in model.directions)
+    if direction == "auto":
+        if len(model.directions) == 1:
+            return model.directions[0]
+        guess = model.domain(real)
+        if guess is None:
+            raise UserError(
+                f"{model.info.name} cannot tell what a picture shows; choose a direction: {known}."
+            )
+        return guess.direction
+    for name in model.directions:
+        if direction == name:
+            return name
     raise UserError(f"The direction {direction!r} is unknown; {model.info.name} has {known}.")
 
 
@@ -92,7 +162,7 @@ def failure(error: Exception) -> str:
     if isinstance(error, gr.Error):
         # A ZeroGPU Space says so when a visitor has used up the time on the GPU.
         return error.message
-    if "out of memory" in str(error).lower():
+    if lacks_memory(error):
         return "The picture does not fit into the memory of this machine; try a smaller one."
     # Not foreseen: the traceback belongs into the log, and a way on belongs onto the page.
     logger.error("A translation failed", exc_info=error)
