@@ -2,16 +2,60 @@
 
 import argparse
 import os
+import re
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 SHIPPED = Path(__file__).resolve().parent / "weights"
 
 
+UNITS = {"b": 1, "kb": 2**10, "mb": 2**20, "gb": 2**30}
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in one sentence what is wrong with a command."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with exit code 2."""
+        self.exit(2, f"{self.prog}: {message}; see --help.\n")
+
+
+def user_and_password(text: str) -> tuple[str, str]:
+    """Read USER:PASSWORD; the password may have colons."""
+    user, _, password = text.partition(":")
+    if not user.strip() or not password:
+        raise argparse.ArgumentTypeError("a user and a password are needed, as in anna:secret")
+    return user.strip(), password
+
+
+def size(text: str) -> int:
+    """Read a number of bytes: 50mb."""
+    found = re.fullmatch(r"([1-9]\d*) *([kmg]?b)", text.strip().lower())
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size of a file; give one such as 50mb")
+    return int(found[1]) * UNITS[found[2]]
+
+
+def prefix(text: str) -> str:
+    """Read the prefix of a path: /zebras."""
+    if not re.fullmatch(r"(/[\w.~-]+)+/?", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is no path; give one such as /zebras")
+    return text.rstrip("/")
+
+
+def count(text: str) -> int:
+    """Read a whole number from 1 on."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
+
+
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the flags; the environment has the say where a flag is not given, as a Space sets it."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="app.py", description="Translate pictures, and watch trainings, on a page of your own."
     )
     parser.add_argument(
@@ -37,6 +81,40 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         default="auto",
         help="what the models run on; default: the best at hand",
     )
+    parser.add_argument(
+        "--auth",
+        type=user_and_password,
+        metavar="USER:PASSWORD",
+        default=os.environ.get("CYCLEGAN_AUTH") or None,
+        help="what the page asks for before it shows anything; better set as CYCLEGAN_AUTH, since "
+        "others on this machine see the flags of a command",
+    )
+    parser.add_argument(
+        "--max-file-size",
+        type=size,
+        metavar="SIZE",
+        default=os.environ.get("CYCLEGAN_MAX_FILE_SIZE") or "50mb",
+        help="of a file that is sent here; default: 50mb (CYCLEGAN_MAX_FILE_SIZE)",
+    )
+    parser.add_argument(
+        "--max-loaded",
+        type=count,
+        metavar="N",
+        default=os.environ.get("CYCLEGAN_MAX_LOADED") or "4",
+        help="models in memory at once; the one unused for longest makes room; "
+        "default: 4 (CYCLEGAN_MAX_LOADED)",
+    )
+    parser.add_argument(
+        "--root-path",
+        type=prefix,
+        metavar="/PREFIX",
+        help="the path under which a proxy serves the page; default: none",
+    )
+    parser.add_argument(
+        "--mcp",
+        action="store_true",
+        help="serve the Model Context Protocol too; needs pip install 'gradio[mcp]'",
+    )
     return parser.parse_args(arguments)
 
 
@@ -55,6 +133,11 @@ def main(arguments: Sequence[str]) -> int:
             host=options.host,
             port=options.port,
             device=options.device,
+            auth=options.auth,
+            max_file_size=options.max_file_size,
+            max_loaded=options.max_loaded,
+            root_path=options.root_path,
+            mcp=options.mcp,
         )
     except UserError as error:
         print(f"app.py: {error}", file=sys.stderr)
@@ -63,4 +146,6 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    # Whoever stops a service does so by this signal; as after Ctrl-C, uploads are then deleted.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))

@@ -54,6 +54,11 @@ class PageServer:
             time.sleep(0.1)
 
     @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """Everything that app.py has printed."""
         return self._log.read_text()
@@ -89,7 +94,7 @@ class PageServer:
 
     def _answers(self) -> bool:
         try:
-            self.get("/gradio_api/info")
+            self.get("/theme.css")
         except OSError:
             return False
         return True
@@ -97,11 +102,17 @@ class PageServer:
 
 @contextmanager
 def watched_page(
-    browser: "Browser", server: PageServer, path: str = "/", expected: str = "$^", **context: Any
+    browser: "Browser",
+    server: PageServer,
+    path: str = "/",
+    expected: str = "$^",
+    url: str = "",
+    **context: Any,
 ) -> "Iterator[Page]":
     """Open the page; at the end neither it nor its server may have complained or asked outside.
 
-    Complaints in the console that match `expected` are passed over.
+    Complaints in the console that match `expected` are passed over. `url` is where the page is
+    found instead, when something stands before the server.
     """
     opened = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **context})
     page = opened.new_page()
@@ -114,10 +125,11 @@ def watched_page(
         "console",
         lambda said: said.type == "error" and errors.append(f"{said.text} {said.location['url']}"),
     )
-    page.goto(server.url + path)
+    url = url or server.url
+    page.goto(url + path)
     yield page
     opened.close()
-    assert [u for u in outside if not u.startswith((server.url, "data:", "blob:"))] == []
+    assert [u for u in outside if not u.startswith((url, "data:", "blob:"))] == []
     assert [error for error in errors if not re.search(expected, error)] == []
     assert "Traceback" not in server.log, server.log
 

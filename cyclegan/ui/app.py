@@ -1,95 +1,70 @@
 """The page as a whole: its frame, its theme, and the server."""
 
 import logging
+import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import gradio as gr
 import torch
-from gradio import themes
 from gradio.utils import is_zero_gpu_space
+from starlette.middleware import Middleware
 
 from cyclegan.errors import UserError
 from cyclegan.run_source import RunSource, open_runs
 from cyclegan.translator import Device
-from cyclegan.ui.models import Shelf, sources
+from cyclegan.ui.api import endpoint
+from cyclegan.ui.batch import batch_tab
+from cyclegan.ui.batch_files import MAX_BYTES
+from cyclegan.ui.guard import Guard
+from cyclegan.ui.live import live_routes, live_tab
+from cyclegan.ui.model_panel import model_routes, models_endpoint, models_tab
+from cyclegan.ui.models import MAX_LOADED, Shelf, sources
 from cyclegan.ui.page import Page
+from cyclegan.ui.result_routes import result_routes
+from cyclegan.ui.results import ResultStore
 from cyclegan.ui.run_routes import run_routes
+from cyclegan.ui.stage_routes import stage_routes
+from cyclegan.ui.theme import theme
 from cyclegan.ui.training import FOLLOW_LINK, training_tab
 from cyclegan.ui.translate import translate_tab
+from cyclegan.ui.translation import make_step
+from cyclegan.ui.words import RELABEL, Spoken, catalogue, word, word_routes
 
 TITLE = "CycleGAN"
-STYLE = Path(__file__).parent / "style.css"
-MAX_FILE_SIZE = "50mb"
+STYLES = [Path(__file__).parent / name for name in ("style.css", "batch.css", "models.css")]
+
+CLEANING = (3600, 86400)
+"""Seconds after which pictures are looked for again, and at which age they are deleted."""
 
 logger = logging.getLogger(__name__)
 
-# Two arcs that run into each other: there and back.
-MARK = """<svg viewBox="0 0 40 40" aria-hidden="true">
-<path class="there" d="M6 22 A14 14 0 0 1 31 11.5"/><path class="there" d="M31.5 4 V12 H23.5"/>
-<path class="back" d="M34 18 A14 14 0 0 1 9 28.5"/><path class="back" d="M8.5 36 V28 H16.5"/>
-</svg>"""
-HEADER = f"""<header>{MARK}<div><h1>{TITLE}</h1>
-<p>Turns one kind of picture into another and back, learned from photos nobody paired.</p>
-</div></header>"""
+MARK = Path(__file__).parent / "mark.svg"
+HEADER = f"<header>{MARK.read_text('utf-8')}<div><h1>{TITLE}</h1><p>${{value}}</p></div></header>"
 
 
-def theme() -> themes.Base:
-    """Warm paper, dark ink, one green; fonts that every machine has, so nothing is fetched."""
-    green = themes.Color(
-        "#eef6f2", "#d8eae1", "#b3d6c5", "#86bca4", "#599f82", "#38846a",
-        "#2a6a55", "#235646", "#1e463a", "#193a31", "#0c211b", name="leaf",
-    )  # fmt: skip
-    stone = themes.Color(
-        "#faf8f4", "#f3f0e9", "#e6e1d6", "#d3ccbe", "#a8a092", "#7d766a",
-        "#5e584e", "#48433b", "#2e2b26", "#1f1d1a", "#161513", name="paper",
-    )  # fmt: skip
-    text = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Ubuntu", "sans-serif")
-    mono = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
-    base = themes.Base(
-        primary_hue=green, secondary_hue=green, neutral_hue=stone, font=text, font_mono=mono,
-        radius_size=themes.sizes.radius_lg,
-    )  # fmt: skip
-    return base.set(
-        body_background_fill="*neutral_50",
-        body_background_fill_dark="*neutral_950",
-        body_text_color="*neutral_900",
-        body_text_color_dark="*neutral_100",
-        body_text_color_subdued="*neutral_600",
-        body_text_color_subdued_dark="*neutral_400",
-        background_fill_primary="white",
-        background_fill_primary_dark="*neutral_900",
-        background_fill_secondary="*neutral_100",
-        background_fill_secondary_dark="*neutral_800",
-        block_background_fill="white",
-        block_background_fill_dark="*neutral_900",
-        block_border_width="1px",
-        border_color_primary="*neutral_200",
-        border_color_primary_dark="*neutral_800",
-        block_shadow="none",
-        block_label_background_fill="transparent",
-        block_label_background_fill_dark="transparent",
-        block_label_border_width="0px",
-        block_label_text_color="*neutral_600",
-        block_label_text_color_dark="*neutral_400",
-        block_title_text_color="*neutral_600",
-        block_title_text_color_dark="*neutral_400",
-        link_text_color="*primary_600",
-        link_text_color_dark="*primary_300",
-    )
-
-
-def build(shelf: Shelf, source: RunSource) -> gr.Blocks:
+def build(shelf: Shelf, source: RunSource, store: ResultStore) -> gr.Blocks:
     """Lay out the page; its Training tab needs the routes of `run_routes(source)` beside it."""
-    # Uploads and results are looked for every hour and deleted when they are a day old.
-    with Page(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
-        gr.HTML(HEADER, elem_id="top")
-        with gr.Tabs() as tabs:
-            with gr.Tab("Translate", id="translate"):
-                chooser = translate_tab(page, shelf)
-            with gr.Tab("Training", id="training"):
+    step = make_step(shelf)
+    with Page(title=TITLE, analytics_enabled=False, delete_cache=CLEANING) as page:
+        # First: the page's own events, which nobody calls, would take these names otherwise.
+        endpoint(shelf, step)
+        models_endpoint(shelf)
+        gr.HTML(word("page.subtitle"), html_template=HEADER, elem_id="top")
+        with gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Tab(word("page.tab_translate"), id="translate", elem_id="tab-translate"):
+                chooser = translate_tab(shelf, store, step)
+            with gr.Tab(word("page.tab_live"), id="live", elem_id="tab-live"):
+                live_tab(shelf)
+            with gr.Tab(word("page.tab_batch"), id="batch", elem_id="tab-batch"):
+                batch_tab(shelf, step)
+            with gr.Tab(word("page.tab_models"), id="models", elem_id="tab-models"):
+                models_tab(shelf, tabs, chooser)
+            with gr.Tab(word("page.tab_training"), id="training", elem_id="tab-training"):
                 training_tab(source, shelf, tabs, chooser)
         page.load(None, js=FOLLOW_LINK)
+        page.load(None, js=RELABEL)
     return page
 
 
@@ -100,6 +75,11 @@ def serve(
     host: str | None = None,
     port: int | None = None,
     device: Device = "auto",
+    auth: tuple[str, str] | None = None,
+    max_file_size: int = 50 * 2**20,
+    max_loaded: int = MAX_LOADED,
+    root_path: str | None = None,
+    mcp: bool = False,
 ) -> None:
     """Open the page and serve it until it is interrupted.
 
@@ -110,8 +90,13 @@ def serve(
         host: address to listen on; this machine only by default.
         port: by default the first free one.
         device: what the models run on.
+        auth: user and password that the page asks for; nothing answers without them.
+        max_file_size: bytes of the largest file that is taken.
+        max_loaded: models that are kept in memory at once.
+        root_path: prefix under which a proxy serves the page, such as "/zebras".
+        mcp: whether the page is a server of the Model Context Protocol too.
 
-    Raises UserError when the device or the port is not to be had.
+    Raises UserError when the device, the port or the protocol is not to be had.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     # The client of the Hub logs every request at this level.
@@ -120,30 +105,68 @@ def serve(
     at_hand = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not at_hand.get(device, True):
         raise UserError(f"--device {device} is not to be had on this machine; use --device auto.")
-    shelf = Shelf(sources(weights, shipped), device)
+    if mcp and auth:
+        raise UserError("--mcp has no login, so it cannot be used with --auth; leave one out.")
+    if mcp and find_spec("mcp") is None:
+        raise UserError("--mcp needs a package more; pip install 'gradio[mcp]'.")
+    shelf = Shelf(sources(weights, shipped), device, max_loaded, is_local(host, root_path))
     loading = shelf.start()
     if is_zero_gpu_space():
         # There, what runs on the GPU is a copy of this process from before: it has to be complete.
         loading.join()
     source = open_runs(runs)
-    page = build(shelf, source)
-    # One limit for every event that waits, clicks as well as API calls.
-    page.queue(max_size=64)
+    store = ResultStore()
+    store.start()
+    page = build(shelf, source, store)
+    # One limit for every event that waits, clicks as well as API calls, of which none may pass by.
+    page.queue(max_size=64, api_open=False)
     try:
         page.launch(
             server_name=host,
             server_port=port,
             theme=theme(),
-            css_paths=STYLE,
+            css_paths=STYLES,
+            favicon_path=MARK,
+            # Relative, or a browser would look for it outside of a proxy's prefix.
+            head='<link rel="icon" href="favicon.ico">',
             footer_links=["api"],
             run_history=False,
             enable_monitoring=False,
-            max_file_size=MAX_FILE_SIZE,
+            auth=[auth] if auth else None,
+            max_file_size=max_file_size,
+            root_path=root_path,
+            mcp_server=mcp,
             ssr_mode=False,
-            app_kwargs={"routes": run_routes(source)},
+            pwa=False,
+            i18n=catalogue(),
+            # Results have routes of their own.
+            blocked_paths=[str(store.folder)],
+            app_kwargs={
+                "routes": [
+                    *word_routes(),
+                    *stage_routes(shelf),
+                    *result_routes(store),
+                    *live_routes(shelf),
+                    *model_routes(shelf),
+                    *run_routes(source),
+                ],
+                "middleware": [
+                    Middleware(Guard, bool(auth), max_file_size, max(max_file_size, MAX_BYTES)),
+                    Middleware(Spoken),
+                ],
+            },
         )
     except OSError as error:
         # Gradio looks through a range of ports, and says so; only one was asked for.
         if port is not None and str(port) in str(error):
             raise UserError(f"Port {port} is taken; give another with --port.") from error
         raise UserError(f"The page cannot be served: {error}") from error
+
+
+def is_local(host: str | None, root_path: str | None) -> bool:
+    """Whether only people at this machine reach the page: no Space, and no proxy before it."""
+    said = os.environ
+    address = host or said.get("GRADIO_SERVER_NAME") or "127.0.0.1"
+    proxied = root_path or said.get("GRADIO_ROOT_PATH") or said.get("SPACE_ID")
+    shared = said.get("GRADIO_SHARE", "").lower() == "true"
+    return address in ("127.0.0.1", "localhost", "::1") and not (proxied or shared)

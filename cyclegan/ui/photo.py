@@ -8,7 +8,7 @@ from typing import Any
 from unittest import mock
 
 import gradio as gr
-from gradio import component_meta, processing_utils, utils
+from gradio import component_meta, processing_utils
 from gradio.data_classes import ImageData
 from PIL import Image
 
@@ -30,10 +30,7 @@ with mock.patch.object(component_meta, "create_or_modify_pyi", create=True):
         is_template = True
 
         def preprocess(self, payload: ImageData | None) -> Any:
-            """The path of the file, or its content where it came as a data URL.
-
-            Raises gr.Error for a path outside of gradio's cache.
-            """
+            """The path of the file, or its content where it came as a data URL."""
             if payload is None:
                 return None
             if payload.url and payload.url.startswith("data:"):
@@ -41,12 +38,6 @@ with mock.patch.object(component_meta, "create_or_modify_pyi", create=True):
                     return io.BytesIO(base64.b64decode(payload.url.split(",", 1)[1]))
                 except (IndexError, binascii.Error):
                     return io.BytesIO()
-            # Gradio itself lets a request name any file of this machine.
-            if payload.path and not utils.is_in_or_equal(payload.path, self.GRADIO_CACHE):
-                raise gr.Error(
-                    "This picture was not uploaded here; send the file itself.",
-                    print_exception=False,
-                )
             return payload.path
 
         def postprocess(self, value: Any) -> Any:
