@@ -118,14 +118,17 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    """A Chromium that asks nobody for anything; see page_server.watched_page."""
+def browser(request: pytest.FixtureRequest) -> "Iterator[Browser]":
+    """A Chromium that asks nobody for anything; see page_server.watched_page.
+
+    A test module may give it more flags in `CHROMIUM`.
+    """
     from playwright.sync_api import sync_playwright
 
     flags = (
         "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-        "--disable-background-networking --disable-component-update"
-    )
+        "--disable-background-networking --disable-component-update "
+    ) + getattr(request.module, "CHROMIUM", "")
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next(filter(None, map(shutil.which, names)), None)
     assert path, "These tests drive the page in Chromium: apt-get install chromium"

@@ -102,6 +102,36 @@ def test_an_alarm_that_is_over_does_not_repeat_what_to_do() -> None:
     ]
 
 
+def test_a_run_is_told_in_the_language_of_who_asks(tmp_path: Path) -> None:
+    writer = RunWriter(tmp_path / "zebras")
+    writer.describe({"labels": {"a": "horse", "b": "zebra"}})
+    losses = {"generators/cycle": 1.0, "generators/odd": 2.0}
+    writer.metrics({"step": 100, "kind": "training", "losses": losses})
+    writer.metrics({"step": 100, "kind": "probes", "cycle_error": {"a": [0.1]}})
+    broken = "The loss generators/cycle is not finite at step 90."
+    writer.metrics({"step": 100, "kind": "rollback", "reason": broken, "rate": 0.5})
+    writer.status("failed", 100, 1000, error=broken)
+    store = RunStore(LocalRuns(tmp_path))
+    chinese = store.curves("zebras", "zh-CN")
+    assert [chart["title"] for chart in chinese["charts"]] == [
+        "循环、恒等及其他损失",
+        "样例图片的循环误差",
+    ]
+    # What a model calls its own losses is no word of ours.
+    labels = [curve["label"] for chart in chinese["charts"] for curve in chart["curves"]]
+    assert labels == ["循环", "odd", "horse 往返"]
+    (event,) = chinese["events"]
+    reason = "第 90 步的损失 generators/cycle 不是有限值。"
+    assert event["text"] == reason + "已回退到第 100 步，学习率变为原来的 0.5 倍。"
+    assert store.overview("zebras", "zh-CN")["note"] == reason
+    english = store.curves("zebras")
+    assert english["charts"][0]["title"] == "Cycle, identity and other losses"
+    assert english["events"][0]["text"] == (
+        f"{broken} Went back to step 100, with 0.5 times the learning rate."
+    )
+    assert store.overview("zebras")["note"] == broken
+
+
 def test_a_run_that_says_nothing_for_five_minutes_is_doubted() -> None:
     now = time.time()
     assert overview(run(phase="running", updated=now - 200), "x")["state"] == "running"

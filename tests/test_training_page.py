@@ -86,7 +86,7 @@ def test_scrubbing_by_mouse_by_keys_and_by_dragging_a_picture(tab: Page, runs: P
 
     slider = tab.get_by_label("Training step of the pictures")
     expect(slider).to_be_focused()
-    expect(slider).to_have_attribute("aria-valuetext", "step 100 of 10,000")
+    expect(slider).to_have_attribute("aria-valuetext", "Step 100 of 10,000")
     for key, step in (("ArrowRight", "200"), ("End", "1,100"), ("ArrowLeft", "1,000")):
         tab.keyboard.press(key)
         where(tab).to_have_text(f"Step {step} of 10,000")

@@ -20,13 +20,10 @@ from cyclegan.ui.photo import Photo
 from cyclegan.ui.run_view import labels
 from cyclegan.ui.translate import choose, line
 from cyclegan.ui.translation import arrow, failure, make_step
+from cyclegan.ui.words import Language, language_of, reword, say, word
 
 LONG_SIDE = 768
 """Longest side, in pixels, of a photo that goes through every checkpoint."""
-INTRODUCTION = f"""<h3>See it learn</h3>
-<p>Drop a photo of your own: every kept checkpoint of this run translates it, the oldest first, at
-up to {LONG_SIDE} pixels a side.</p>"""
-NONE_KEPT = line("empty", "This run has no checkpoint yet; drop a photo here once it has.")
 
 
 @dataclass(eq=False)
@@ -36,6 +33,7 @@ class Passage:
     Attributes:
         real: the photo, or None when there is nothing to do.
         run: its name.
+        language: of the visitor.
         direction: in which it is translated.
         steps: the checkpoints that are still to come, oldest first; None for the newest weights.
         best: the step of the best checkpoint.
@@ -48,6 +46,7 @@ class Passage:
 
     real: Image.Image | None = None
     run: str = ""
+    language: Language = "en"
     direction: Direction = "a2b"
     steps: list[int | None] = field(default_factory=list)
     best: int | None = None
@@ -81,25 +80,32 @@ def checkpoints_panel(
     turns = itertools.count(1)
 
     with gr.Column(visible=False, elem_id="learn") as panel:
-        gr.HTML(INTRODUCTION, elem_id="learn-words")
+        gr.HTML(word("training.learn"), html_template="<h3>${value}</h3>")
+        introduction = '<p>${value.replace("{side}", side)}</p>'
+        gr.HTML(
+            word("training.learn_words"),
+            html_template=introduction,
+            side=LONG_SIDE,
+            elem_id="learn-words",
+        )
         with gr.Row(elem_id="learn-row"):
             with gr.Column(elem_id="learn-give", min_width=0):
-                direction = gr.Radio(label="Direction", elem_id="learn-direction")
+                direction = gr.Radio(label=word("training.direction"), elem_id="learn-direction")
                 photo = Photo(
-                    label="Your photo",
+                    label=word("training.learn_photo"),
                     format="webp",
                     sources=["upload", "clipboard"],
                     buttons=[],
                     elem_id="learn-photo",
-                    placeholder="Drop a photo here",
-                    alt_text="Your photo",
+                    placeholder=word("training.learn_drop"),
+                    alt_text=word("training.learn_photo"),
                 )
                 status = gr.HTML(elem_id="learn-status")
                 again = gr.Button(
-                    "Send it through again", visible=False, size="sm", elem_id="learn-again"
+                    word("training.learn_again"), visible=False, size="sm", elem_id="learn-again"
                 )
             strip = gr.Gallery(
-                label="What every checkpoint makes of it",
+                label=word("training.learn_strip"),
                 columns=4,
                 object_fit="contain",
                 height="auto",
@@ -112,19 +118,20 @@ def checkpoints_panel(
     # left, and visitors take turns.
     turn = gr.State(0)
 
-    def try_out(text: str) -> dict[Any, Any]:
+    def try_out(text: str, visitor: gr.Request) -> dict[Any, Any]:
         """Put a checkpoint on the shelf and turn to where it translates."""
         if not text:
             return {request: gr.skip()}
+        language = language_of(visitor)
         try:
             run, at = _requested(text)
             if not source.local:
-                gr.Info(f"Fetching the weights of {run} …")
+                gr.Info(say(language, "training.fetching", run=run))
             weights = source.weights(run, at)
             name = f"{run} · step {weights.config.step}"
             shelf.add(name, weights)
         except Exception as error:
-            gr.Warning(failure(error))
+            gr.Warning(reword(failure(error), language))
             return {request: ""}
         # Emptied, so that the same request is a change again.
         return {request: "", tabs: gr.Tabs(selected="translate"), chooser: choose(shelf, name)}
@@ -133,22 +140,22 @@ def checkpoints_panel(
         """Write a picture to where gradio serves it from: once, not whenever the strip grows."""
         return photo.postprocess(picture).path
 
-    def prepared(path: Any, name: str, chosen: Direction) -> Passage:
+    def prepared(path: Any, name: str, chosen: Direction, language: Language) -> Passage:
         """Get a photo ready for its passage; without a photo, or with a bad one, there is none."""
         try:
             steps = source.checkpoints(name) if source.local else [None]
             if not steps:
-                return Passage(status=NONE_KEPT)
+                return Passage(status=line("empty", say(language, "training.learn_none")))
             if path is None:
                 return Passage()
             real = load_image(path)
             real.thumbnail((LONG_SIDE, LONG_SIDE), Image.Resampling.LANCZOS)
             best = source.read(name).best.get("step")
-            pictures = [(file(real), "your photo")]
-            waiting = line("working", "Your photo is next …")
-            return Passage(real, name, chosen, [*steps], best, pictures, waiting)
+            pictures = [(file(real), say(language, "training.learn_photo"))]
+            waiting = line("working", say(language, "training.learn_next"))
+            return Passage(real, name, language, chosen, [*steps], best, pictures, waiting)
         except Exception as error:
-            return Passage(status=line("failed", failure(error)))
+            return Passage(status=line("failed", reword(failure(error), language)))
 
     def shown(now: Passage) -> dict[Any, Any]:
         return {
@@ -157,24 +164,32 @@ def checkpoints_panel(
             again: gr.Button(visible=now.real is not None and not now.steps),
         }
 
-    def start(before: Passage, path: Any, name: str, chosen: Direction) -> dict[Any, Any]:
+    def start(
+        before: Passage, path: Any, name: str, chosen: Direction, visitor: gr.Request
+    ) -> dict[Any, Any]:
         before.stopped = True
-        now = prepared(path, name, chosen)
+        now = prepared(path, name, chosen, language_of(visitor))
         return {**shown(now), passage: now, turn: next(turns)}
 
-    def receive(before: Passage, path: Any, name: str, chosen: Direction) -> dict[Any, Any]:
-        started = start(before, path, name, chosen)
+    def receive(
+        before: Passage, path: Any, name: str, chosen: Direction, visitor: gr.Request
+    ) -> dict[Any, Any]:
+        started = start(before, path, name, chosen, visitor)
         # Upright and small; without a picture in place of a bad one, which a browser cannot draw.
         return {**started, photo: started[passage].real}
 
-    def empty(before: Passage, path: Any, name: str, chosen: Direction) -> dict[Any, Any]:
+    def empty(
+        before: Passage, path: Any, name: str, chosen: Direction, visitor: gr.Request
+    ) -> dict[Any, Any]:
         """Clear away what belongs to a photo that is no longer there."""
         # A file that is too large empties the field in the browser, which says why.
         if path is not None or before.real is None:
             return {turn: gr.skip()}
-        return start(before, None, name, chosen)
+        return start(before, None, name, chosen, visitor)
 
-    def open_run(before: Passage, path: Any, name: str, chosen: str) -> dict[Any, Any]:
+    def open_run(
+        before: Passage, path: Any, name: str, chosen: str, visitor: gr.Request
+    ) -> dict[Any, Any]:
         """Show the panel for a run; a photo that is there stays, and waits to be sent through."""
         before.stopped = True
         try:
@@ -182,7 +197,7 @@ def checkpoints_panel(
         except UserError:
             # No run is open, or it has just been deleted, which the tab says.
             return {panel: gr.Column(visible=False), passage: Passage()}
-        now = prepared(None, name, "a2b")
+        now = prepared(None, name, "a2b", language_of(visitor))
         return {
             **shown(now),
             again: gr.Button(visible=path is not None),
@@ -202,16 +217,16 @@ def checkpoints_panel(
         begun = perf_counter()
         try:
             weights = source.weights(now.run, now.steps[0])
-            fake = step(weights, now.real, now.direction)
+            fake = step(weights, now.real, now.direction, 0.0).apply(now.real)
             at = weights.config.step
-            caption = f"step {at:,} ★ best" if at == now.best else f"step {at:,}"
-            now.pictures.append((file(fake), caption))
+            key = "training.learn_best" if at == now.best else "training.learn_step"
+            now.pictures.append((file(fake), say(now.language, key, step=f"{at:,}")))
         except UserError as error:
             # A running training deletes its oldest checkpoints.
-            now.lost.append(str(error))
+            now.lost.append(reword(str(error), now.language))
         except Exception as error:
             now.steps = []
-            now.status = line("failed", failure(error))
+            now.status = line("failed", reword(failure(error), now.language))
             return shown(now)
         if now.stopped:
             return {turn: gr.skip()}
@@ -258,15 +273,17 @@ def _said(now: Passage) -> str:
     done = len(now.pictures) - 1
     if now.steps:
         at = now.steps[0]
-        which = "The newest weights" if at is None else f"Step {at:,}"
+        key = "training.learn_now_newest" if at is None else "training.learn_now"
         total = done + len(now.lost) + len(now.steps)
-        return line("working", f"{which}: {total - len(now.steps) + 1} of {total} …")
+        nth = total - len(now.steps) + 1
+        words = say(now.language, key, step=f"{at or 0:,}", done=nth, total=total)
+        return line("working", words)
     if not done:
         return line("failed", now.lost[0])
-    checkpoints = "1 checkpoint" if done == 1 else f"{done} checkpoints"
-    words = f"Translated by {checkpoints} in {now.seconds:.1f} s."
+    words = say(now.language, "training.learn_done", n=done, seconds=f"{now.seconds:.1f}")
     if now.lost:
-        words += f" Without {len(now.lost)} more: {now.lost[0]}"
+        missing = say(now.language, "training.learn_without", n=len(now.lost), reason=now.lost[0])
+        words = f"{words} {missing}"
     return line("done", words)
 
 

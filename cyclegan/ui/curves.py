@@ -4,17 +4,29 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from cyclegan.evaluate import title
+from cyclegan.evaluate import INCEPTION
 from cyclegan.runs import Run
 from cyclegan.ui.run_view import events, labels, number, numbers, probe_errors
+from cyclegan.ui.words import Language, say
 
 POINTS = 300
 """Points of a curve: each stands for its neighbours, by their mean, least and largest value."""
+BRIGHTNESS = {"luminance_correlation": ""}
+VARIETY = {"diversity": "training.variety", "change": "training.change"}
+"""Measures of the probes in one chart, and what each is called there."""
+NAMES = {
+    "generators": "training.generators",
+    "discriminators": "training.discriminators",
+    "cycle": "training.loss_cycle",
+    "identity": "training.loss_identity",
+    "luminance": "training.loss_luminance",
+}
+"""Phases and losses that have a name in every language; others are called what models call them."""
 
 Rows = list[tuple[int, float]]
 
 
-def curves(run: Run) -> dict[str, Any]:
+def curves(run: Run, language: Language = "en") -> dict[str, Any]:
     """What to draw: {"charts": [{title, note, log, curves}], "events": …, "errors": …}.
 
     A chart with `log` is also worth seeing on a logarithmic scale. A curve is {label, colour,
@@ -22,8 +34,9 @@ def curves(run: Run) -> dict[str, Any]:
     probes; its colour is a number, the same for what belongs together, and one that is noisy is
     worth smoothing.
     """
-    charts = [*_losses(run), *_distances(run), *_probes(run), *_rates(run)]
-    return {"charts": charts, "events": events(run), "errors": probe_errors(run)}
+    parts = (_losses, _distances, _probes, _rates)
+    charts = [chart for part in parts for chart in part(run, language)]
+    return {"charts": charts, "events": events(run, language), "errors": probe_errors(run)}
 
 
 def thin(rows: Rows, count: int = POINTS) -> dict[str, list[float]]:
@@ -44,33 +57,32 @@ def thin(rows: Rows, count: int = POINTS) -> dict[str, list[float]]:
     }
 
 
-def _losses(run: Run) -> Iterator[dict[str, Any]]:
+def _losses(run: Run, language: Language) -> Iterator[dict[str, Any]]:
     """The losses in which the phases play against each other, and all others."""
     training = _series(run, "training", "losses")
     validation = _series(run, "validation", "losses")
     keys = list(dict.fromkeys([*training, *validation]))
     game = [key for key in keys if key.endswith("/adversarial")]
     rest = [key for key in keys if key not in game]
-    note = "Dashed: test photos." if validation else ""
-    for heading, chosen in (
-        ("Generators against discriminators", game),
-        ("Cycle, identity and other losses", rest),
-    ):
+    note = say(language, "training.chart_dashed") if validation else ""
+    for heading, chosen in (("training.chart_game", game), ("training.chart_losses", rest)):
         lines = []
         for colour, key in enumerate(chosen):
             phase, _, name = key.partition("/")
-            label = phase if chosen is game else name or phase
+            spoken = _spoken(phase, language)
+            label = spoken if chosen is game else _spoken(name or phase, language)
             # Two phases may call a loss the same.
             if sum(other.endswith(f"/{name}") for other in rest) > 1 and chosen is rest:
-                label = f"{name} ({phase})"
+                label = say(language, "training.chart_phase", label=label, phase=spoken)
             if key in training:
                 lines.append(_curve(label, colour, training[key], noisy=True))
             if key in validation:
-                lines.append(_curve(f"{label}, test photos", colour, validation[key], dashed=True))
-        yield from _chart(heading, lines, note, log=True)
+                tested = say(language, "training.chart_tested", label=label)
+                lines.append(_curve(tested, colour, validation[key], dashed=True))
+        yield from _chart(say(language, heading), lines, note, log=True)
 
 
-def _probes(run: Run) -> Iterator[dict[str, Any]]:
+def _probes(run: Run, language: Language) -> Iterator[dict[str, Any]]:
     names = labels(run)
     spread: dict[str, list[tuple[int, list[float]]]] = {}
     for line in run.metrics:
@@ -84,7 +96,7 @@ def _probes(run: Run) -> Iterator[dict[str, Any]]:
     lines = []
     for colour, (side, rows) in enumerate(spread.items()):
         curve = _curve(
-            f"{names.get(side, side)} and back",
+            say(language, "training.chart_back", label=names.get(side, side)),
             colour,
             [(step, sum(values) / len(values)) for step, values in rows],
         )
@@ -92,43 +104,36 @@ def _probes(run: Run) -> Iterator[dict[str, Any]]:
             curve["low"] = [_short(min(values)) for _, values in rows]
             curve["high"] = [_short(max(values)) for _, values in rows]
         lines.append(curve)
-    yield from _chart(
-        "Cycle error of the probes",
-        lines,
-        "How far the way back misses, 0 to 1. The band spans the probes.",
-    )
-    for heading, keys, note in (
-        (
-            "Brightness kept",
-            {"luminance_correlation": ""},
-            "1: light stays light. Below 0: the colours are inverted.",
-        ),
-        (
-            "Variety",
-            {"diversity": "variety", "change": "change"},
-            "Near 0: all outputs alike (variety), or output equal to input (change, dashed).",
-        ),
+    heading, note = "training.chart_cycle", "training.chart_cycle_note"
+    yield from _chart(say(language, heading), lines, say(language, note))
+    for heading, note, keys in (
+        ("training.chart_brightness", "training.chart_brightness_note", BRIGHTNESS),
+        ("training.chart_variety", "training.chart_variety_note", VARIETY),
     ):
         lines = []
         for dashed, (key, word) in enumerate(keys.items()):
             for colour, (direction, rows) in enumerate(_series(run, "probes", key).items()):
-                label = ", ".join(filter(None, (_arrow(direction, names), word)))
+                label = _arrow(direction, names)
+                if word:
+                    measure = say(language, word)
+                    label = say(language, "training.chart_of", direction=label, measure=measure)
                 lines.append(_curve(label, colour, rows, dashed=bool(dashed)))
-        yield from _chart(heading, lines, note)
+        yield from _chart(say(language, heading), lines, say(language, note))
 
 
-def _rates(run: Run) -> Iterator[dict[str, Any]]:
+def _rates(run: Run, language: Language) -> Iterator[dict[str, Any]]:
     merged: dict[tuple[tuple[int, float], ...], list[str]] = {}
     for phase, rows in _series(run, "training", "learning_rates").items():
         merged.setdefault(tuple(rows), []).append(phase)
+    joint = say(language, "training.and")
     lines = [
-        _curve(" and ".join(phases), colour, list(rows))
+        _curve(joint.join(_spoken(phase, language) for phase in phases), colour, list(rows))
         for colour, (rows, phases) in enumerate(merged.items())
     ]
-    yield from _chart("Learning rate", lines, log=True)
+    yield from _chart(say(language, "training.chart_rate"), lines, log=True)
 
 
-def _distances(run: Run) -> Iterator[dict[str, Any]]:
+def _distances(run: Run, language: Language) -> Iterator[dict[str, Any]]:
     """FID and KID, which mean nothing without how they were measured."""
     scores = _series(run, "evaluation", "scores")
     last = next((line for line in reversed(run.metrics) if line["kind"] == "evaluation"), {})
@@ -141,7 +146,7 @@ def _distances(run: Run) -> Iterator[dict[str, Any]]:
             if key not in scores:
                 continue
             # The mean of both directions dashed, in a colour of its own.
-            label = _arrow(direction, names) if direction else "mean"
+            label = _arrow(direction, names) if direction else say(language, "training.mean")
             curve = _curve(label, colour, scores[key], dashed=not direction)
             deviations = dict(scores.get(f"{key}_std", ()))
             if deviations and len(scores[key]) <= POINTS:
@@ -151,8 +156,12 @@ def _distances(run: Run) -> Iterator[dict[str, Any]]:
                         for step, value in scores[key]
                     ]
             lines.append(curve)
-        note = f"Features: {extractor}. {protocol}".strip()
-        yield from _chart(title(kind, extractor), lines, note)
+        note = say(language, "training.chart_features", extractor=extractor, protocol=protocol)
+        heading = kind.upper()
+        if extractor != INCEPTION:
+            # With other features than Inception's it is no FID.
+            heading = say(language, f"training.chart_{kind}", extractor=extractor)
+        yield from _chart(heading, lines, note.strip())
 
 
 def _series(run: Run, kind: str, field: str) -> dict[str, Rows]:
@@ -175,6 +184,10 @@ def _chart(
 ) -> Iterator[dict[str, Any]]:
     if lines:
         yield {"title": title, "note": note, "log": log, "curves": lines}
+
+
+def _spoken(name: str, language: Language) -> str:
+    return say(language, NAMES[name]) if name in NAMES else name
 
 
 def _arrow(direction: str, names: dict[str, str]) -> str:

@@ -23,8 +23,9 @@ from cyclegan.run_source import RunSource
 from cyclegan.ui.run_store import RunStore
 from cyclegan.ui.run_view import row_labels
 from cyclegan.ui.timelapse import Kind, find_all, strip, thumbnail, timelapse
+from cyclegan.ui.words import language_of, reword
 
-CLIENT = Path(__file__).parent / "client"
+CLIENT = Path(__file__).resolve().parent / "client"
 ROOT = "training"
 """What the paths of all routes begin with."""
 PAGE = 24
@@ -45,36 +46,37 @@ def run_routes(source: RunSource) -> list[Route]:
     animating = threading.Lock()
 
     def client(request: Request) -> Response:
-        path = CLIENT / request.path_params["file"]
-        if path.parent != CLIENT or path.suffix not in TYPES or not path.is_file():
+        path = (CLIENT / request.path_params["file"]).resolve()
+        if CLIENT not in path.parents or path.suffix not in TYPES or not path.is_file():
             return Response(status_code=404)
         # Always asked for, hardly ever sent: a new version of the page brings all its parts.
         return _unless_known(request, path.read_bytes(), TYPES[path.suffix])
 
     def runs(request: Request) -> Response:
         names = source.names()
-        cards = [store.card(name) for name in names[: _int(request, "count", PAGE)]]
+        language = language_of(request)
+        cards = [store.card(name, language) for name in names[: _int(request, "count", PAGE)]]
         answer = {
             "where": source.where,
             "local": source.local,
-            "problem": source.problem,
+            "problem": reword(source.problem, language),
             "total": len(names),
             "runs": [card for card in cards if card],
         }
         return _json(request, answer)
 
     def run(request: Request) -> Response:
-        name = request.path_params["name"]
+        name, language = request.path_params["name"], language_of(request)
         overview = {
-            **store.overview(name),
+            **store.overview(name, language),
             "checkpoints": source.checkpoints(name),
             "local": source.local,
-            "problem": source.problem,
+            "problem": reword(source.problem, language),
         }
         return _json(request, overview)
 
     def curves(request: Request) -> Response:
-        return _json(request, store.curves(request.path_params["name"]))
+        return _json(request, store.curves(request.path_params["name"], language_of(request)))
 
     def tile(request: Request) -> Response:
         path = find(request, request.path_params["step"], request.path_params["tile"])
@@ -150,7 +152,7 @@ def run_routes(source: RunSource) -> list[Route]:
         return source.tile(request.path_params["name"], step, name, int(probe))
 
     return [
-        Route(f"/{ROOT}/client/{{file}}", client),
+        Route(f"/{ROOT}/client/{{file:path}}", client),
         Route(f"/{ROOT}/runs.json", _answering(runs)),
         Route(f"/{ROOT}/runs/{{name}}/run.json", _answering(run)),
         Route(f"/{ROOT}/runs/{{name}}/curves.json", _answering(curves)),
@@ -168,7 +170,7 @@ def _answering(endpoint: Callable[[Request], Response]) -> Callable[[Request], R
         try:
             return endpoint(request)
         except UserError as error:
-            body = json.dumps({"error": str(error)})
+            body = json.dumps({"error": reword(str(error), language_of(request))})
             return Response(body, 404, media_type="application/json")
         except OSError:
             # Training takes samples back when it resumes, and may do so between two lines here.

@@ -10,6 +10,7 @@ from cyclegan.run_source import RunSource
 from cyclegan.runs import CHECKPOINTS, METRICS, RUN, SAMPLES, STATUS, Run
 from cyclegan.ui.curves import curves
 from cyclegan.ui.run_view import overview
+from cyclegan.ui.words import Language
 
 WATCHED = (RUN, STATUS, METRICS, SAMPLES, CHECKPOINTS)
 CURVES = 8
@@ -29,20 +30,22 @@ class RunStore:
     def __init__(self, source: RunSource):
         self._source = source
         self._runs: dict[str, tuple[Stamp, Run]] = {}
-        self._curves: OrderedDict[str, tuple[Stamp, dict[str, Any]]] = OrderedDict()
+        self._curves: OrderedDict[tuple[str, Language], tuple[Stamp, dict[str, Any]]] = (
+            OrderedDict()
+        )
 
-    def overview(self, name: str) -> dict[str, Any]:
+    def overview(self, name: str, language: Language = "en") -> dict[str, Any]:
         """What run_view.overview says. Raises UserError for an unknown name."""
         # Not kept as it is: whether there is news for five minutes depends on the clock.
-        return overview(self._current(name)[1], name, self._source.local)
+        return overview(self._current(name)[1], name, self._source.local, language)
 
-    def card(self, name: str) -> dict[str, Any] | None:
+    def card(self, name: str, language: Language = "en") -> dict[str, Any] | None:
         """What a list of runs shows of one, or None for a run that is gone by now."""
         try:
             run = self._current(name)[1]
         except UserError:
             return None
-        seen = overview(run, name, self._source.local)
+        seen = overview(run, name, self._source.local, language)
         made = next((t for row in seen["rows"] for t in row if not t.startswith("real")), None)
         picture = None
         if made and run.samples:
@@ -52,13 +55,13 @@ class RunStore:
                 picture = step, made
         return {"picture": picture, **{key: seen[key] for key in CARD}}
 
-    def curves(self, name: str) -> dict[str, Any]:
+    def curves(self, name: str, language: Language = "en") -> dict[str, Any]:
         """What curves.curves says. Raises UserError for an unknown name."""
         stamp, _ = self._current(name)
-        known = self._curves.get(name)
+        known = self._curves.get((name, language))
         if known is None or not stamp or known[0] != stamp:
-            known = stamp, curves(self._source.read(name))
-            self._curves[name] = known
+            known = stamp, curves(self._source.read(name), language)
+            self._curves[name, language] = known
             while len(self._curves) > CURVES:
                 self._curves.popitem(last=False)
         return known[1]

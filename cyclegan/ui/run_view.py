@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cyclegan.runs import RUN, Run
+from cyclegan.ui.words import Language, reword, say
 
 QUIET, QUIET_ELSEWHERE = 300.0, 3600.0
 """Seconds without news after which a run that says it is running is doubted: one that writes here,
@@ -17,7 +18,7 @@ EVENTS = 200
 PHASES = ("running", "stopped", "finished", "failed")
 
 
-def overview(run: Run, name: str, local: bool = True) -> dict[str, Any]:
+def overview(run: Run, name: str, local: bool = True, language: Language = "en") -> dict[str, Any]:
     """Everything about a run but its curves and pictures; `local` if it is written here."""
     status, description = run.status, run.description
     begun = _changed(run.folder / RUN)
@@ -27,7 +28,7 @@ def overview(run: Run, name: str, local: bool = True) -> dict[str, Any]:
     return {
         "name": name,
         "state": state,
-        "note": _note(state, status, silent, "written" if local else "pushed"),
+        "note": _note(state, status, silent, local, language),
         "step": number(status.get("step")) or 0,
         "total": number(status.get("total")) or 0,
         "eta": number(status.get("eta_seconds")) if state == "running" else None,
@@ -43,7 +44,7 @@ def overview(run: Run, name: str, local: bool = True) -> dict[str, Any]:
         "samples": run.samples,
         "best": best(run),
         "alarms": [
-            _text(alarm["message"])
+            reword(_text(alarm["message"]), language)
             for alarm in _list(status.get("alarms"))
             if isinstance(alarm, dict) and alarm.get("message")
         ],
@@ -90,21 +91,24 @@ def best(run: Run) -> dict[str, Any] | None:
     return {"step": int(step), "metric": _text(run.best.get("metric")), "value": value}
 
 
-def events(run: Run) -> list[dict[str, Any]]:
+def events(run: Run, language: Language = "en") -> list[dict[str, Any]]:
     """Alarms as they came and went, and rollbacks, oldest first."""
     found = []
     for line in run.metrics:
         if line["kind"] == "alarm":
-            kind, text = "alarm", _text(line.get("message"))
+            kind, text = "alarm", reword(_text(line.get("message")), language)
             if line.get("active") is False:
                 # What was wrong, without what to do about it.
-                kind, text = "over", f"No longer: {re.split('[:.] ', text)[0].rstrip('.')}."
+                what = re.split("[:.] |[：。]", text)[0].rstrip(".")
+                kind, text = "over", say(language, "training.no_longer", text=what)
             found.append({"step": line["step"], "kind": kind, "text": text})
         elif line["kind"] == "rollback":
-            text = f"{_text(line.get('reason'))} Went back to step {line['step']:,}".strip()
             rate = number(line.get("rate"))
-            text += f", with {rate:g} times the learning rate." if rate is not None else "."
-            found.append({"step": line["step"], "kind": "rollback", "text": text})
+            key = "training.went_back" if rate is None else "training.went_back_rate"
+            reason = reword(_text(line.get("reason")), language)
+            step = f"{line['step']:,}"
+            text = say(language, key, reason=reason, step=step, rate=f"{rate or 0:g}")
+            found.append({"step": line["step"], "kind": "rollback", "text": text.strip()})
     return found[-EVENTS:]
 
 
@@ -136,16 +140,18 @@ def numbers(value: Any) -> dict[str, float]:
     return {str(key): n for key, v in pairs if (n := number(v)) is not None}
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float, language: Language = "en") -> str:
     """Say a time span in its two largest units: "3 h 26 min"."""
     seconds = max(0, round(seconds))
     if seconds < 60:
-        return f"{seconds} s"
+        return say(language, "training.seconds", n=seconds)
     minutes = round(seconds / 60)
     if minutes < 60:
-        return f"{minutes} min"
+        return say(language, "training.minutes", n=minutes)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
+    if hours < 24:
+        return say(language, "training.hours", hours=hours, minutes=minutes)
+    return say(language, "training.days", days=hours // 24, hours=hours % 24)
 
 
 def _state(status: Mapping[str, Any], begun: int, limit: float) -> tuple[str, float]:
@@ -160,14 +166,17 @@ def _state(status: Mapping[str, Any], begun: int, limit: float) -> tuple[str, fl
     return phase, silent
 
 
-def _note(state: str, status: Mapping[str, Any], silent: float, how: str) -> str:
+def _note(
+    state: str, status: Mapping[str, Any], silent: float, local: bool, language: Language
+) -> str:
     if state == "failed":
-        return _text(status.get("error")) or "It ended with an error."
+        error = reword(_text(status.get("error")), language)
+        return error or say(language, "training.note_failed")
     if state == "quiet":
-        ago = duration(silent)
-        return f"Nothing was {how} for {ago}. If it was killed, its command resumes it."
+        key = "training.note_unwritten" if local else "training.note_unpushed"
+        return say(language, key, time=duration(silent, language))
     if state == "stopped":
-        return "It was stopped and saved; the same command goes on from there."
+        return say(language, "training.note_stopped")
     return ""
 
 

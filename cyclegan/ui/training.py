@@ -9,18 +9,21 @@ import gradio as gr
 from cyclegan.run_source import RunSource
 from cyclegan.ui.checkpoints import checkpoints_panel
 from cyclegan.ui.models import Shelf
+from cyclegan.ui.words import word
 
+ROOM = '<div class="room"></div><p hidden>${value}</p>'
 # Relative to the page, wherever a proxy has put it.
 OPEN = """
 import(new URL("training/client/main.js", document.baseURI))
     .then((client) => client.open(element.querySelector(".room")))
-    .catch((error) => { element.textContent = `This tab cannot be shown: ${error.message}`; });
+    .catch((error) => {
+        console.warn(error);
+        element.querySelector("p").hidden = false;
+    });
 """
 FOLLOW_LINK = """
 () => {
-    if (!location.hash.startsWith("#run=")) return;
-    [...document.querySelectorAll("button[role=tab]")]
-        .find((tab) => tab.textContent.trim() === "Training")?.click();
+    if (location.hash.startsWith("#run=")) document.getElementById("tab-training-button")?.click();
 }
 """
 """JavaScript for a freshly loaded page: a link to a run opens the tab."""
@@ -36,7 +39,8 @@ def training_tab(source: RunSource, shelf: Shelf, tabs: gr.Tabs, chooser: gr.Dro
         chooser: of the models on the Translate tab.
     """
     gr.HTML(
-        '<div class="room"></div>',
+        word("training.unavailable"),
+        html_template=ROOM,
         elem_id="training-room",
         apply_default_css=False,
         js_on_load=OPEN,

@@ -1,6 +1,7 @@
 // One chart, drawn as SVG at the size it has on the screen.
 
 import { count, el, nearest, short } from "./dom.js";
+import { language, t } from "./words.js";
 
 const HEIGHT = 190;
 const MARGIN = { left: 46, right: 10, top: 14, bottom: 22 };
@@ -151,7 +152,7 @@ export class Chart {
     return this.#events.map(({ step, kind, text: words }) => {
       const x = this.#x(step);
       const sign = text(x, MARGIN.top - 3, SIGNS[kind] ?? SIGNS.alarm, "middle");
-      const title = el("title", {}, `step ${count(step)}: ${words}`);
+      const title = el("title", {}, t("training.mark", { step, text: words }));
       return el(
         "g",
         { class: `event ${kind}` },
@@ -243,10 +244,10 @@ function decades(low, high) {
   return found;
 }
 
-/** "12.5k" */
+/** "12.5K", or where people count in ten thousands "1.25万". */
 function compact(step) {
-  if (step >= 1e6) return `${Number((step / 1e6).toPrecision(3))}M`;
-  return step >= 1e4 ? `${Number((step / 1e3).toPrecision(3))}k` : count(step);
+  if (step < 1e4) return count(step);
+  return step.toLocaleString(language, { notation: "compact", maximumSignificantDigits: 3 });
 }
 
 const style = (curve) => `curve c${curve.colour % 6}${curve.dashed ? " dashed" : ""}`;

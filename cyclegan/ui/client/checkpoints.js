@@ -1,6 +1,7 @@
 // The kept checkpoints of a run, each with a way to the Translate tab.
 
-import { count, el, short } from "./dom.js";
+import { el, short } from "./dom.js";
+import { t } from "./words.js";
 
 /** `ontry(step)`: somebody wants to try a checkpoint, or with null the newest weights. */
 export class Checkpoints {
@@ -11,8 +12,8 @@ export class Checkpoints {
     this.items = el("ul", {});
     this.element = el(
       "section",
-      { class: "checkpoints", "aria-label": "Checkpoints" },
-      el("h3", {}, "Checkpoints"),
+      { class: "checkpoints", "aria-label": t("training.checkpoints") },
+      el("h3", {}, t("training.checkpoints")),
       this.items,
     );
   }
@@ -23,9 +24,9 @@ export class Checkpoints {
     if (shown === this.#shown) return;
     this.#shown = shown;
     const attempt = (step, ...words) => {
-      const label = `Try this checkpoint: ${step === null ? "the newest" : `step ${count(step)}`}`;
+      const label = step === null ? t("training.try_newest") : t("training.try_step", { step });
       const listen = { "aria-label": label, onclick: () => this.ontry(step) };
-      const button = el("button", { type: "button", ...listen }, "Try this checkpoint");
+      const button = el("button", { type: "button", ...listen }, t("training.try"));
       return el("li", {}, el("span", {}, ...words), button);
     };
     const items = steps.map((step) => {
@@ -34,13 +35,14 @@ export class Checkpoints {
         best && [run.best.metric, run.best.value == null ? "" : short(run.best.value)].join(" ");
       return attempt(
         step,
-        el("b", {}, `Step ${count(step)}`),
-        best && el("em", {}, `★ best ${measured}`),
+        el("b", {}, t("training.step", { step })),
+        best && el("em", {}, t("training.best", { measured })),
       );
     });
     // From the Hub there are no checkpoints, but weights.
     if (steps.length || !run.local) {
-      items.unshift(attempt(null, el("b", {}, "Now"), el("small", {}, "newest averaged weights")));
+      const newest = el("small", {}, t("training.newest_weights"));
+      items.unshift(attempt(null, el("b", {}, t("training.now")), newest));
     }
     this.items.replaceChildren(...items);
     this.element.hidden = !items.length;

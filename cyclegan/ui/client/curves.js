@@ -1,7 +1,8 @@
 // All curves of a run: one chart beside the other, with one cross through all of them.
 
 import { Chart } from "./chart.js";
-import { count, el, say } from "./dom.js";
+import { el, say } from "./dom.js";
+import { t } from "./words.js";
 
 const LISTED = 6; // events, the newest
 
@@ -28,15 +29,15 @@ export class Curves {
     this.events = el("ul", { class: "events" });
     this.element = el(
       "section",
-      { class: "curves", "aria-label": "Curves" },
+      { class: "curves", "aria-label": t("training.curves") },
       el(
         "div",
         { class: "tools" },
-        el("h3", {}, "Curves"),
+        el("h3", {}, t("training.curves")),
         this.at,
         mini,
-        el("label", {}, "Smooth", this.smoothing),
-        el("label", {}, this.log, "Logarithmic"),
+        el("label", {}, t("training.smooth"), this.smoothing),
+        el("label", {}, this.log, t("training.logarithmic")),
       ),
       this.grid,
       this.events,
@@ -94,11 +95,15 @@ export class Curves {
 
   #cross(step) {
     for (const chart of this.#charts.values()) chart.point(step);
-    say(this.at, `at step ${count(step)}`);
+    say(this.at, t("training.at_step", { step: Math.round(step) }));
   }
 
   #list() {
-    const words = { alarm: "▲ Alarm", over: "△ Over", rollback: "↺ Rollback" };
+    const words = {
+      alarm: t("training.alarm"),
+      over: t("training.alarm_over"),
+      rollback: t("training.rollback"),
+    };
     const listed = this.#data.events.slice(-LISTED).reverse();
     this.events.replaceChildren(
       ...listed.map(({ step, kind, text }) =>
@@ -109,7 +114,7 @@ export class Curves {
           el(
             "button",
             { type: "button", class: "link", onclick: () => this.onseek(step) },
-            `step ${count(step)}`,
+            t("training.step_link", { step }),
           ),
           el("span", {}, text),
         ),

@@ -1,4 +1,6 @@
-// Small helpers: elements, words, and asking the server again and again.
+// Small helpers: elements, numbers, and asking the server again and again.
+
+import { language, t } from "./words.js";
 
 const SVG = new Set("svg path line text g circle rect polygon title".split(" "));
 
@@ -29,7 +31,7 @@ export function say(element, text) {
 }
 
 /** "12,500" */
-export const count = (number) => Math.round(number).toLocaleString("en");
+export const count = (number) => Math.round(number).toLocaleString(language);
 
 /** Three digits of a value that may be large or tiny: "0.0123", "2e-7". */
 export function short(value) {
@@ -42,16 +44,20 @@ export function short(value) {
 }
 
 /** "3.1%" of a share from 0 to 1 */
-export const percent = (share) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)}%`;
+export function percent(share) {
+  const digits = share < 0.0995 ? 1 : 0;
+  const format = { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits };
+  return share.toLocaleString(language, format);
+}
 
 /** A time span in its two largest units: "3 h 26 min". */
 export function duration(seconds) {
-  if (seconds < 60) return `${Math.round(seconds)} s`;
+  if (seconds < 60) return t("training.seconds", { n: Math.round(seconds) });
   const minutes = Math.round(seconds / 60);
-  if (minutes < 60) return `${minutes} min`;
+  if (minutes < 60) return t("training.minutes", { n: minutes });
   const hours = Math.floor(minutes / 60);
-  if (hours < 24) return `${hours} h ${minutes % 60} min`;
-  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+  if (hours < 24) return t("training.hours", { hours, minutes: minutes % 60 });
+  return t("training.days", { days: Math.floor(hours / 24), hours: hours % 24 });
 }
 
 /** The place in sorted `values` whose value is nearest to `value`. */

@@ -1,18 +1,10 @@
 // All runs, the newest first: a page at a time, and more as one scrolls.
 
-import { address, count, duration, el, runPath, say, short } from "./dom.js";
+import { address, duration, el, runPath, say, short } from "./dom.js";
+import { t } from "./words.js";
 
-const STATES = {
-  running: "Training",
-  starting: "Starting",
-  quiet: "No news",
-  stopped: "Stopped",
-  failed: "Failed",
-  finished: "Finished",
-};
-
-/** The word for a state. */
-export const stateWord = (state) => STATES[state] ?? state;
+/** The word for a state that run_view.py gives. */
+export const stateWord = (state) => t(`training.state_${state}`);
 
 /** `onopen(name)` when a run is chosen, `onmore()` when the end of the list is in sight. */
 export class RunList {
@@ -24,8 +16,9 @@ export class RunList {
     this.more = el(
       "button",
       { type: "button", class: "more", hidden: true, onclick: onmore },
-      "Show more",
+      t("training.show_more"),
     );
+    this.count = el("p", {});
     this.heading = el("span", {});
     this.toggle = el(
       "button",
@@ -38,7 +31,13 @@ export class RunList {
       this.heading,
     );
     this.scroller = el("div", { class: "scroller" }, this.items, this.more);
-    this.element = el("nav", { class: "runs", "aria-label": "Runs" }, this.toggle, this.scroller);
+    this.element = el(
+      "nav",
+      { class: "runs", "aria-label": t("training.runs") },
+      this.count,
+      this.toggle,
+      this.scroller,
+    );
     const reached = ([entry]) => entry.isIntersecting && !this.more.hidden && onmore();
     new IntersectionObserver(reached, { rootMargin: "200px" }).observe(this.more);
     this.fold(true);
@@ -49,10 +48,12 @@ export class RunList {
     this.folded = folded;
     this.element.classList.toggle("folded", folded);
     this.toggle.setAttribute("aria-expanded", `${!folded}`);
+    this.toggle.dataset.hint = folded ? t("training.runs_unfold") : t("training.runs_fold");
   }
 
   show(cards, total, open) {
-    say(this.heading, total === 1 ? "1 run" : `${count(total)} runs`);
+    for (const words of [this.count, this.heading])
+      say(words, t("training.runs_count", { n: total }));
     for (const card of cards) {
       const item = this.#items.get(card.name) ?? this.#make(card.name);
       item.update(card, card.name === open);
@@ -91,7 +92,7 @@ export class RunList {
       button.className = card.state;
       say(state, stateWord(card.state));
       const alarmed = card.alarms.length;
-      say(alarms, alarmed ? `▲ ${alarmed === 1 ? "alarm" : `${alarmed} alarms`}` : "");
+      say(alarms, alarmed ? t("training.alarms_count", { n: alarmed }) : "");
       say(facts, told(card));
       bar.style.setProperty("--share", share(card));
       const [step, tile] = card.picture ?? [];
@@ -110,9 +111,10 @@ export class RunList {
 export const share = ({ step, total }) => (total ? Math.min(1, step / total) : 0);
 
 function told(card) {
-  const facts = card.total ? [`${count(card.step)} of ${count(card.total)}`] : [];
-  if (card.eta != null) facts.push(`${duration(card.eta)} left`);
-  if (card.speed != null && card.state === "running") facts.push(`${short(card.speed)} images/s`);
+  const facts = card.total ? [t("training.progress_of", card)] : [];
+  if (card.eta != null) facts.push(t("training.time_left", { time: duration(card.eta) }));
+  if (card.speed != null && card.state === "running")
+    facts.push(t("training.images_per_second", { speed: short(card.speed) }));
   if (card.device) facts.push(card.device);
   return facts.join(" · ");
 }

@@ -6,6 +6,7 @@ import { address, el, News, Poll, runPath, say, Unanswered } from "./dom.js";
 import { RunList } from "./list.js";
 import { Player } from "./player.js";
 import { Summary } from "./summary.js";
+import { loadWords, t } from "./words.js";
 
 const PAGE = 12; // runs
 const SOON = 1; // second between looks at a run that trains
@@ -13,13 +14,15 @@ const LATER = 4; // at one that said nothing for a while, or where asking failed
 const LIST = 5; // at the list while something trains
 const LIST_EMPTY = 2; // where somebody waits for the first run
 const LIST_IDLE = 10;
-const SILENT = "The page's server does not answer; what is shown is the last that it said.";
 const START = "python train.py cyclegan --data PHOTOS --out";
 const ALIVE = ["running", "starting"];
 
 /** Fill `element` and keep it up to date while it can be seen. */
 export async function open(element) {
-  await stylesheets();
+  await Promise.all([stylesheets(), loadWords()]);
+  // The one text that stands in a style sheet.
+  const empty = JSON.stringify(t("training.learn_empty"));
+  document.documentElement.style.setProperty("--learn-empty", empty);
   new Room(element);
 }
 
@@ -54,7 +57,7 @@ class Room {
     this.problem = el("p", { class: "problem", role: "status", hidden: true });
     this.gone = el("p", { class: "problem", role: "status", hidden: true });
     this.empty = el("section", { class: "nothing", hidden: true });
-    this.loading = el("p", { class: "quiet-words" }, "Looking for runs …");
+    this.loading = el("p", { class: "quiet-words" }, t("training.looking"));
     this.run = el(
       "article",
       { class: "run", hidden: true },
@@ -161,14 +164,15 @@ class Room {
   }
 
   async #askRun() {
-    const name = this.#name;
+    // Another run may be opened meanwhile, or the same one again.
+    const news = this.#news;
     try {
-      const run = await this.#news.ask();
-      if (name !== this.#name) return 0;
+      const run = await news.ask();
+      if (news !== this.#news) return 0;
       if (run) this.#showRun(run);
       this.#stale ||= run !== undefined;
       const curves = this.#stale && (await this.#curves.ask());
-      if (name !== this.#name) return 0;
+      if (news !== this.#news) return 0;
       this.#stale = false;
       if (curves) {
         this.curves.show(curves);
@@ -176,7 +180,7 @@ class Room {
         this.run.style.minHeight = "";
       }
     } catch (error) {
-      if (name !== this.#name) return 0;
+      if (news !== this.#news) return 0;
       if (!error.reason) return this.#failed(error);
       say(this.gone, error.reason);
       this.run.hidden = true;
@@ -202,7 +206,7 @@ class Room {
 
   #failed(error) {
     if (!(error instanceof Unanswered)) throw error;
-    say(this.problem, SILENT);
+    say(this.problem, t("training.silent"));
     return LATER;
   }
 
@@ -237,34 +241,19 @@ function tell(id, text) {
 }
 
 function invitation({ where, local }) {
-  if (!local) {
+  const heading = el("h2", {}, t("training.none"));
+  if (local) {
     return [
-      el("h2", {}, "No training yet"),
-      el(
-        "p",
-        {},
-        "This tab follows a training that pushes to ",
-        el("code", {}, where),
-        " on the Hugging Face Hub:",
-      ),
-      el("pre", {}, `${START} runs/my-first-run --push-to-hub ${where} --push-every 500`),
+      heading,
+      el("p", {}, t("training.none_local", { where })),
+      el("pre", {}, `${START} ${where}/my-first-run`),
+      el("p", {}, t("training.none_follows")),
     ];
   }
   return [
-    el("h2", {}, "No training yet"),
-    el(
-      "p",
-      {},
-      "This tab shows the trainings that write to ",
-      el("code", {}, where),
-      ". Start one with two folders of photos, ",
-      el("code", {}, "trainA"),
-      " and ",
-      el("code", {}, "trainB"),
-      ", in one place:",
-    ),
-    el("pre", {}, `${START} ${where}/my-first-run`),
-    el("p", {}, "Its pictures, curves and progress appear here by themselves."),
+    heading,
+    el("p", {}, t("training.none_hub", { where })),
+    el("pre", {}, `${START} runs/my-first-run --push-to-hub ${where} --push-every 500`),
   ];
 }
 

@@ -1,6 +1,7 @@
 // What is worth a mark on the slider: kept checkpoints, alarms, rollbacks.
 
-import { count, el, nearest } from "./dom.js";
+import { el, nearest } from "./dom.js";
+import { t } from "./words.js";
 
 const SIGNS = { alarm: "▲", over: "△", rollback: "↺", checkpoint: "●", best: "★" };
 
@@ -20,7 +21,7 @@ export class Marks {
       return {
         step,
         kind: best ? "best" : "checkpoint",
-        text: best ? "the best checkpoint" : "checkpoint kept",
+        text: best ? t("training.mark_best") : t("training.mark_kept"),
       };
     });
     this.#draw();
@@ -35,7 +36,7 @@ export class Marks {
     const last = Math.max(1, this.#steps.length - 1);
     const marks = [...this.#checkpoints, ...this.#events].map(({ step, kind, text }) => {
       const at = nearest(this.#steps, step) / last;
-      const title = `step ${count(step)}: ${text}`;
+      const title = t("training.mark", { step, text });
       return el("i", { class: kind, style: `--at:${at}`, title }, SIGNS[kind] ?? SIGNS.alarm);
     });
     this.element.replaceChildren(...marks);

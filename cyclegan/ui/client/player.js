@@ -1,10 +1,11 @@
 // The stage and its slider: what the model makes of the probes, at any step of the training.
 
-import { address, count, el, icon, nearest, runPath, say } from "./dom.js";
+import { address, el, icon, nearest, runPath, say } from "./dom.js";
 import { Frames } from "./frames.js";
 import { Marks } from "./marks.js";
 import { Stage } from "./stage.js";
 import { TimeLapse } from "./timelapse.js";
+import { t } from "./words.js";
 
 const SPEEDS = [
   ["½×", 4],
@@ -41,7 +42,7 @@ export class Player {
       type: "range",
       min: 0,
       step: 1,
-      "aria-label": "Training step of the pictures",
+      "aria-label": t("training.slider"),
       oninput: () => this.#go(Number(this.range.value), { byHand: true }),
     });
     this.film = el("img", { class: "film", alt: "", draggable: "false" });
@@ -58,7 +59,7 @@ export class Player {
     this.button = el("button", { class: "play", type: "button", onclick: () => this.toggle() });
     this.speed = el(
       "select",
-      { "aria-label": "Speed" },
+      { "aria-label": t("training.speed") },
       SPEEDS.map(([word, perSecond]) =>
         el("option", { value: perSecond, selected: perSecond === 8 }, word),
       ),
@@ -75,9 +76,9 @@ export class Player {
     this.bar = el(
       "div",
       { class: "bar-row" },
-      nudge(-1, "Step back", BACK),
+      nudge(-1, t("training.back"), BACK),
       this.button,
-      nudge(1, "Step forward", ON),
+      nudge(1, t("training.forward"), ON),
       el("div", { class: "now" }, this.where, this.news),
       this.speed,
       this.lapse.element,
@@ -90,7 +91,7 @@ export class Player {
     this.nothing = el("p", { class: "quiet-words" });
     this.element = el(
       "section",
-      { class: "player", "aria-label": "Pictures" },
+      { class: "player", "aria-label": t("training.pictures") },
       this.stage.element,
       this.track,
       this.bar,
@@ -188,7 +189,7 @@ export class Player {
   }
 
   #pressed(playing) {
-    const word = playing ? "Pause" : "Play";
+    const word = playing ? t("training.pause") : t("training.play");
     this.button.setAttribute("aria-label", word);
     this.button.title = word;
     this.button.replaceChildren(icon(playing ? PAUSE : PLAY));
@@ -260,14 +261,16 @@ export class Player {
   #words() {
     const step = this.#steps[this.#index];
     if (step === undefined) return;
-    const of = this.run.total ? ` of ${count(this.run.total)}` : "";
-    say(this.where, `Step ${count(step)}${of}`);
-    this.range.setAttribute("aria-valuetext", `step ${count(step)}${of}`);
+    const { total } = this.run;
+    const words = total ? t("training.step_of", { step, total }) : t("training.step", { step });
+    say(this.where, words);
+    this.range.setAttribute("aria-valuetext", words);
     const last = this.#steps.at(-1);
     const running = this.run.state === "running";
     const behind = this.#index < this.#steps.length - 1;
-    const newest = running && !this.#playing ? `New: step ${count(last)}` : "Newest";
-    say(this.news, behind ? newest : running ? "Live" : "");
+    const fresh = running && !this.#playing;
+    const newest = fresh ? t("training.new", { step: last }) : t("training.newest");
+    say(this.news, behind ? newest : running ? t("training.live") : "");
     this.news.classList.toggle("live", running && !behind);
     this.news.disabled = !behind;
     this.stage.errors(this.#errors[step] ?? {});
@@ -292,8 +295,5 @@ export class Player {
   }
 }
 
-function noPictures(run) {
-  if (run.rows.length)
-    return "The first pictures appear here when the training makes its first sample.";
-  return "This run says nothing about its pictures; its curves are below.";
-}
+const noPictures = (run) =>
+  run.rows.length ? t("training.first_sample") : t("training.no_pictures");

@@ -2,6 +2,7 @@
 
 import { el, percent, say } from "./dom.js";
 import { pictures, release } from "./frames.js";
+import { t } from "./words.js";
 
 const THUMBNAIL = 96; // pixels
 const PROBES = 12; // that one can choose among
@@ -17,8 +18,9 @@ export class Stage {
 
   constructor(onview, ondrag) {
     this.onview = onview;
-    this.directions = el("div", { class: "segments", role: "group", "aria-label": "Direction" });
-    this.probes = el("div", { class: "probes", role: "group", "aria-label": "Picture" });
+    const group = (name, label) => el("div", { class: name, role: "group", "aria-label": label });
+    this.directions = group("segments", t("training.direction"));
+    this.probes = group("probes", t("training.picture"));
     this.groups = el("div", { class: "groups" });
     const choices = el("div", { class: "choices" }, this.directions, this.probes);
     this.element = el("div", { class: "stage" }, choices, this.groups);
@@ -46,7 +48,8 @@ export class Stage {
   /** What an animation would be of: a probe, and the places of its rows. */
   chosen() {
     const rows = this.#row === "both" ? [...this.#run.rows.keys()] : [this.#row];
-    return { probe: this.#probe === "all" ? 0 : this.#probe, rows, words: this.#word(this.#row) };
+    const words = this.#row === "both" ? t("training.both_directions") : this.#word(this.#row);
+    return { probe: this.#probe === "all" ? 0 : this.#probe, rows, words };
   }
 
   /** Copy the first row, as it is at a step, to small canvases. */
@@ -66,7 +69,10 @@ export class Stage {
     for (const [tile, canvas] of this.#canvases) {
       if (!isMade(tile)) continue;
       paint(canvas, bitmaps[tile]);
-      canvas.setAttribute("aria-label", `${canvas.dataset.words}, step ${step}`);
+      canvas.setAttribute(
+        "aria-label",
+        t("training.picture_at", { words: canvas.dataset.words, step }),
+      );
     }
   }
 
@@ -74,12 +80,12 @@ export class Stage {
   errors(errors) {
     for (const { note, side, probe } of this.#notes) {
       const error = errors[side]?.[probe];
-      say(note, error == null ? "" : `off by ${percent(error)}`);
+      say(note, error == null ? "" : t("training.off_by", { share: percent(error) }));
     }
   }
 
   #word(row) {
-    if (row === "both") return "Both";
+    if (row === "both") return t("training.both");
     const [from, to] = this.#run.rows[row].map((tile) => words(tile, this.#run.labels));
     return to ? `${from} → ${to}` : from;
   }
@@ -107,8 +113,10 @@ export class Stage {
     const number = probes > 1 ? Math.min(probes, PROBES) : 0;
     const thumbnails = Array.from({ length: number }, () => el("canvas"));
     this.probes.replaceChildren(
-      ...thumbnails.map((canvas, probe) => choose(`Picture ${probe + 1}`, probe, setProbe, canvas)),
-      ...(number ? [choose("All pictures", "all", setProbe, "All")] : []),
+      ...thumbnails.map((canvas, probe) =>
+        choose(t("training.picture_n", { n: probe + 1 }), probe, setProbe, canvas),
+      ),
+      ...(number ? [choose(t("training.picture_all"), "all", setProbe, t("training.all"))] : []),
     );
     const row = rows[0];
     const made = row.find(isMade) ?? row[0];
@@ -141,7 +149,7 @@ export class Stage {
       const canvas = el("canvas", {
         role: "img",
         "aria-label": said,
-        "data-words": `${said}, picture ${probe + 1}`,
+        "data-words": t("training.picture_words", { words: said, n: probe + 1 }),
         width: 1,
         height: 1,
       });
@@ -193,7 +201,7 @@ const isMade = (tile) => !tile.startsWith("real");
 function words(tile, labels) {
   const [kind, side] = tile.split("_");
   const label = labels[side] ?? side ?? kind;
-  return kind === "recovered" ? `${label} again` : label;
+  return kind === "recovered" ? t("training.again", { label }) : label;
 }
 
 function paint(canvas, bitmap) {

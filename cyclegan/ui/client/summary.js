@@ -2,14 +2,16 @@
 
 import { count, duration, el, say, short } from "./dom.js";
 import { share, stateWord } from "./list.js";
+import { t } from "./words.js";
 
 export class Summary {
   constructor() {
     this.name = el("h2", { tabindex: -1 });
     this.state = el("span", { class: "pill" });
     this.bar = el("i");
-    const scale = { "aria-label": "Progress", "aria-valuemin": 0, "aria-valuemax": 100 };
-    this.progress = el("div", { class: "progress", role: "progressbar", ...scale }, this.bar);
+    const scale = { "aria-valuemin": 0, "aria-valuemax": 100 };
+    const said = { role: "progressbar", "aria-label": t("training.progress"), ...scale };
+    this.progress = el("div", { class: "progress", ...said }, this.bar);
     this.facts = el("dl", {});
     this.note = el("p", { class: "said" });
     this.alarms = el("div", { class: "alarms", role: "status" });
@@ -34,14 +36,17 @@ export class Summary {
     this.progress.setAttribute("aria-valuenow", Math.floor(100 * done));
     say(this.note, run.note);
     const facts = [
-      ["Step", run.total ? `${count(run.step)} of ${count(run.total)}` : ""],
-      ["Time left", run.eta == null ? "" : duration(run.eta)],
-      ["Time so far", run.eta != null || run.seconds == null ? "" : duration(run.seconds)],
-      ["Images per second", run.speed == null ? "" : short(run.speed)],
-      ["Epoch", run.epoch == null ? "" : short(run.epoch)],
-      ["Device", run.machine || run.device],
+      [t("training.fact_step"), run.total ? t("training.progress_of", run) : ""],
+      [t("training.fact_left"), run.eta == null ? "" : duration(run.eta)],
       [
-        "Photos",
+        t("training.fact_spent"),
+        run.eta != null || run.seconds == null ? "" : duration(run.seconds),
+      ],
+      [t("training.fact_speed"), run.speed == null ? "" : short(run.speed)],
+      [t("training.fact_epoch"), run.epoch == null ? "" : short(run.epoch)],
+      [t("training.fact_device"), run.machine || run.device],
+      [
+        t("training.fact_photos"),
         Object.entries(run.images)
           .map(([side, n]) => `${count(n)} ${run.labels[side] ?? side}`)
           .join(", "),
@@ -52,7 +57,9 @@ export class Summary {
         .filter(([, text]) => text)
         .map(([key, text]) => el("div", {}, el("dt", {}, key), el("dd", {}, text))),
     );
-    const said = run.alarms.map((text) => el("p", {}, el("b", {}, "▲ Alarm"), ` ${text}`));
+    const said = run.alarms.map((text) =>
+      el("p", {}, el("b", {}, t("training.alarm")), ` ${text}`),
+    );
     // Only when it changes, or a screen reader would say it every second.
     if (this.alarms.textContent !== said.map((p) => p.textContent).join(""))
       this.alarms.replaceChildren(...said);

@@ -1,6 +1,7 @@
 // Saving a probe's pictures over time as an animation, which the server makes.
 
-import { address, count, el, runPath, say } from "./dom.js";
+import { address, el, runPath, say } from "./dom.js";
+import { t } from "./words.js";
 
 const FRAMES = 120; // as the server has it
 
@@ -14,12 +15,12 @@ export class TimeLapse {
       const onclick = () => this.#save(kind);
       return el("button", { type: "button", onclick }, el("b", {}, kind), ` ${word}`);
     };
-    this.buttons = [save("WebP", "small, all colours"), save("GIF", "plays everywhere")];
+    this.buttons = [save("WebP", t("training.lapse_webp")), save("GIF", t("training.lapse_gif"))];
     this.panel = el("div", { class: "panel" }, this.words, this.buttons, this.status);
     this.element = el(
       "details",
       { class: "menu", ontoggle: () => this.#describe() },
-      el("summary", {}, "Time-lapse"),
+      el("summary", {}, t("training.lapse")),
       this.panel,
     );
     document.addEventListener("click", (event) => {
@@ -33,30 +34,30 @@ export class TimeLapse {
   #describe() {
     if (!this.element.open) return;
     const { run, probe, words } = this.chosen();
-    const frames = Math.min(FRAMES, run.samples.length);
-    const of = frames < run.samples.length ? ` of ${count(run.samples.length)}` : "";
-    const direction = words === "Both" ? "both directions" : words;
-    say(this.words, `Picture ${probe + 1}, ${direction}, ${frames}${of} samples.`);
+    const all = run.samples.length;
+    const frames = Math.min(FRAMES, all);
+    const key = frames < all ? "training.lapse_what_of" : "training.lapse_what";
+    say(this.words, t(key, { n: probe + 1, direction: words, frames, all }));
     say(this.status, "");
   }
 
   async #save(kind) {
     const { run, probe, rows } = this.chosen();
     for (const button of this.buttons) button.disabled = true;
-    say(this.status, "Making it …");
+    say(this.status, t("training.lapse_making"));
     try {
       const path = `${runPath(run.name)}/timelapse/${probe}.${kind.toLowerCase()}?rows=${rows}`;
       const answer = await fetch(address(path));
       if (!answer.ok) {
         const { error } = await answer.json().catch(() => ({}));
-        throw new Error(error ?? "It could not be made.");
+        throw new Error(error ?? t("training.lapse_failed"));
       }
       const [, file] = /filename\*=UTF-8''(.*)$/.exec(answer.headers.get("Content-Disposition"));
       const name = decodeURIComponent(file);
       const href = URL.createObjectURL(await answer.blob());
       el("a", { href, download: name }).click();
       setTimeout(() => URL.revokeObjectURL(href), 60_000);
-      say(this.status, `Saved ${name}`);
+      say(this.status, t("training.lapse_saved", { name }));
     } catch (error) {
       say(this.status, error.message);
     }
