@@ -69,7 +69,7 @@ def take(address: str, options: argparse.Namespace) -> None:
             page.get_by_role("tab", name="Training").click()
             page.get_by_text("Generators against discriminators").wait_for(timeout=60_000)
         else:
-            page.locator("#examples img").nth(options.example).click()
+            page.locator("#examples button").nth(options.example).click()
             expect(page.get_by_text("The way back differs")).to_be_visible(timeout=60_000)
         page.wait_for_timeout(1500)
         page.screenshot(path=options.output, type="jpeg", quality=88)
