@@ -1,4 +1,4 @@
-"""What becomes of a translation: previews, downloads, metadata; over HTTP and in threads."""
+"""What becomes of a translation on the page: previews, downloads and what is in them."""
 
 import io
 import itertools
@@ -6,13 +6,7 @@ import json
 import os
 import re
 import stat
-import subprocess
-import sys
-import threading
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,20 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import draw_photo
-from page_server import PageServer, http, painter
-from PIL import ExifTags, Image, ImageCms
+from page_server import PageServer, painter
+from PIL import ExifTags, Image
+from result_page import ask, download, file_name, look, photo_file, place, refused, translated
 
 from cyclegan import __version__
 from cyclegan.images import load_image
-from cyclegan.native import Change
 from cyclegan.recipe import Recipe, read_recipe
-from cyclegan.translator import Info
-from cyclegan.ui.lettering import font_for
-from cyclegan.ui.results import GoneError, ResultStore
-from cyclegan.ui.translation import Translation, cycle_error
+from cyclegan.ui.translation import cycle_error
 
-WIDE = (2000, 1200)
-"""Larger than a preview, and upright once it is turned."""
 TEAL, WHITE, BLACK = (40, 110, 120), (255, 255, 255), (0, 0, 0)
 PAPER = (250, 248, 244)
 
@@ -61,51 +50,6 @@ def server(
         server.stop()
 
 
-def photo_file(path: Path, size: tuple[int, int] = WIDE) -> Path:
-    """A photo as telephones make them: on its side, and full of what is nobody's business."""
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = 6
-    exif[ExifTags.Base.ImageDescription] = "SECRET description"
-    exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSDateStamp] = "SECRET place"
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    texts = {"comment": b"SECRET comment", "xmp": b"<x>SECRET xmp</x>", "icc_profile": profile}
-    draw_photo("a", 0, size).save(path, quality=92, exif=exif, **texts)
-    assert path.read_bytes().count(b"SECRET") == 4
-    return path
-
-
-def upload(server: PageServer, path: Path) -> str:
-    head = f'--line\r\nContent-Disposition: form-data; name="files"; filename="{path.name}"\r\n\r\n'
-    body = head.encode() + path.read_bytes() + b"\r\n--line--\r\n"
-    headers = {"Content-Type": "multipart/form-data; boundary=line"}
-    request = urllib.request.Request(server.url + "/gradio_api/upload", body, headers)
-    with http.open(request, timeout=60) as answer:
-        return json.load(answer)[0]
-
-
-NUMBERS = itertools.count()
-
-
-def translated(
-    server: PageServer, path: Path, model: str = "painter", name: str = ""
-) -> dict[str, Any]:
-    """Have the page translate a file as its client does: the facts about the result."""
-    config = json.loads(server.get("/config"))
-    (event,) = [d for d in config["dependencies"] if d["targets"][0][1] == "translate"]
-    source = {"path": upload(server, path), "name": name or path.name}
-    asked = {"id": 1, "source": source, "model": model, "direction": "a2b", "detail": 0}
-    session = f"results{next(NUMBERS)}"
-    request = {"fn_index": event["id"], "session_hash": session, "event_data": asked}
-    data = [None for _ in event["inputs"]]
-    server.post("/gradio_api/queue/join", {"data": data, **request})
-    stream = server.get(f"/gradio_api/queue/data?session_hash={session}").decode()
-    said = [json.loads(line) for line in re.findall("data: (.*)", stream)]
-    (last,) = [answer for answer in said if answer["msg"] == "process_completed"]
-    reply = json.loads(last["output"]["data"][0])
-    assert reply["state"] == "done", reply
-    return reply["facts"]
-
-
 @pytest.fixture(scope="module")
 def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return photo_file(tmp_path_factory.mktemp("photo") / "Mein Foto.jpg")
@@ -122,49 +66,6 @@ def plain(server: PageServer, tmp_path_factory: pytest.TempPathFactory) -> dict[
     path = tmp_path_factory.mktemp("plain") / "teal.png"
     Image.new("RGB", (80, 60), TEAL).save(path)
     return translated(server, path)
-
-
-def ask(
-    server: PageServer, path: str, method: str = "GET", **headers: str
-) -> tuple[int, Any, bytes]:
-    """What a request is answered: status, headers, body."""
-    fields = {name.replace("_", "-"): value for name, value in headers.items()}
-    request = urllib.request.Request(server.url + path, headers=fields, method=method)
-    try:
-        with http.open(request, timeout=120) as answer:
-            return answer.status, answer.headers, answer.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.headers, error.read()
-
-
-def place(facts: dict[str, Any]) -> str:
-    return f"/studio/results/{facts['token']}"
-
-
-def download(server: PageServer, facts: dict[str, Any], what: str) -> bytes:
-    """What a link of the page downloads; `what` is "fake?format=png"."""
-    status, _, body = ask(server, f"{place(facts)}/download/{what}")
-    assert status == 200, body
-    return body
-
-
-def file_name(headers: Any) -> str:
-    """What a browser calls a download."""
-    kind, plain, exact = headers["Content-Disposition"].split("; ")
-    assert kind == "attachment"
-    assert re.fullmatch(r'filename="[\w.-]+"', plain, re.ASCII)
-    return urllib.parse.unquote(exact.removeprefix("filename*=UTF-8''"), errors="strict")
-
-
-def look(content: bytes) -> Image.Image:
-    with Image.open(io.BytesIO(content)) as image:
-        return image.convert("RGB")
-
-
-def refused(answer: tuple[int, Any, bytes]) -> tuple[int, str]:
-    status, _, body = answer
-    return status, json.loads(body)["error"]
 
 
 def test_previews_are_small_and_stay_with_the_browser(
@@ -437,145 +338,4 @@ def test_twenty_four_megapixels_are_downloaded_in_bounded_memory(
     assert [look(file).size for file in files] == [(6000, 4000)] * 6
     grown = peak(server) - before
     print(f"Six downloads of 24 megapixels took {grown / 1e9:.2f} GB.")
-    assert grown < 1_200_000_000
-
-
-# Below, the store itself.
-
-
-def made(size: tuple[int, int] = (64, 48), name: str = "grey") -> Translation:
-    """A translation that adds half of the range."""
-    real = Image.new("RGB", size, (100, 100, 100))
-    change = Change(np.ones((3, 4, 4), dtype=np.float16))
-    previews: Any = {"real": real, "fake": change.apply(real), "recovered": real}
-    info = Info("/home/somebody/weights", name, None, {"a": "x", "b": "y"}, 64)
-    return Translation(info, "a2b", 0.0, real, change, 0.1, previews, change, 0.0)
-
-
-@pytest.fixture
-def above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where gradio's temporary files are."""
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    return tmp_path
-
-
-def test_results_are_gone_after_a_day(above: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = ResultStore()
-    old = store.keep(made())
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + 23 * 3600)
-    young = store.keep(made())
-    assert store.open(old.token) == old
-    monkeypatch.setattr(time, "time", lambda: now + 25 * 3600)
-    with pytest.raises(GoneError, match="no longer here; translate the picture again"):
-        store.open(old.token)
-    store.sweep()
-    assert [path.name for path in store.folder.iterdir()] == [young.token]
-
-
-def test_without_room_the_ones_unused_for_longest_go_first(above: Path) -> None:
-    one = ResultStore().keep(made()).bytes
-    store = ResultStore(max_bytes=3 * one)
-    tokens = [store.keep(made()).token for _ in range(3)]
-    store.open(tokens[0])
-    tokens.append(store.keep(made()).token)
-    assert {path.name for path in store.folder.iterdir()} == {tokens[0], tokens[2], tokens[3]}
-    with pytest.raises(GoneError):
-        store.open(tokens[1])
-    with pytest.raises(GoneError):
-        store.add_recovered(tokens[1], made())
-    assert not (store.folder / tokens[1]).exists()
-    large = ResultStore(max_bytes=1)
-    assert large.open(large.keep(made()).token), "the newest is kept in any case"
-
-
-def test_a_result_knows_its_files(above: Path, tmp_path: Path) -> None:
-    store = ResultStore()
-    real = made().real
-    path = tmp_path / "photo.png"
-    real.save(path)
-    for original in (None, path, str(path), io.BytesIO(path.read_bytes())):
-        result = store.keep(made(), "C:\\Users\\me\\photo.png", original)
-        assert (result.name, result.recovered) == ("photo.png", True)
-        assert result.real().tobytes() == real.tobytes()
-        assert result.change().apply(real).getpixel((0, 0)) == (228, 228, 228)
-        assert result.recipe("fake", 1.0).model == "grey"
-    (result.folder / "change.npz").write_bytes(b"torn")
-    with pytest.raises(GoneError):
-        result.change()
-
-
-def test_a_full_disk_is_one_sentence(above: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = ResultStore()
-
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Change, "save", full)
-    with pytest.raises(Exception, match="There is no room left on this server's disk"):
-        store.keep(made())
-    assert list(store.folder.iterdir()) == []
-
-
-def test_forty_threads_at_once(above: Path) -> None:
-    store = ResultStore(max_bytes=20 * ResultStore().keep(made()).bytes)
-    errors: list[Exception] = []
-    barrier = threading.Barrier(40)
-
-    def work() -> None:
-        barrier.wait()
-        try:
-            for _ in range(5):
-                result = store.keep(made(), "photo.png")
-                store.sweep()
-                try:
-                    assert store.open(result.token).real().size == (64, 48)
-                    store.add_recovered(result.token, made())
-                except GoneError:
-                    # The other threads had more to keep than there is room for.
-                    continue
-        except Exception as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=work) for _ in range(40)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
-    kept = {path.name for path in store.folder.iterdir()}
-    assert 15 <= len(kept) <= 20
-    assert all(store.open(token) for token in kept)
-
-
-def test_nothing_stays_behind(above: Path) -> None:
-    left, fresh = above / "results-left", above / "results-fresh"
-    for folder in (left, fresh):
-        (folder / "token").mkdir(parents=True)
-    os.utime(left, (time.time() - 90_000,) * 2)
-    script = (
-        "from cyclegan.ui.results import ResultStore; store = ResultStore(); "
-        "print(store.folder); (store.folder / 'x').touch()"
-    )
-    folder = subprocess.run(
-        [sys.executable, "-c", script], check=True, capture_output=True, text=True
-    ).stdout.strip()
-    assert Path(folder).parent == above
-    assert not Path(folder).exists()
-    assert not left.exists()
-    assert fresh.exists(), "it may belong to a page that is open"
-
-
-def test_captions_are_written_in_letters_or_not_at_all() -> None:
-    assert font_for("Photo apple 60%", 20)
-    assert font_for("\U0010fff0", 20) is None
-
-
-def test_recipes_survive_every_format(tmp_path: Path) -> None:
-    recipe = Recipe("someone/苹果", "f00", "b2a", "b → a", "fake", 0.7, 0.2)
-    for format in ("png", "webp", "gif", "jpeg", "tiff"):
-        path = tmp_path / f"picture.{format}"
-        Image.new("RGB", (8, 8)).save(path, **recipe.options(format))
-        assert read_recipe(path) == recipe
-    Image.new("RGB", (8, 8)).save(tmp_path / "plain.bmp", **recipe.options("bmp"))
-    assert read_recipe(tmp_path / "plain.bmp") is None
+    assert grown < 1_000_000_000

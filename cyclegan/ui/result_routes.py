@@ -29,8 +29,8 @@ from cyclegan.ui.words import Language, language_of, reword, say
 
 ROOT = "studio/results"
 """What the paths of all routes begin with."""
-RENDERS = 2
-"""Downloads that are made at once: each takes a processor, and 0.5 GB for 24 megapixels."""
+RENDERS = 1
+"""Downloads that are made at once: one takes up to 0.8 GB for 24 megapixels, and all the cores."""
 FORMATS = {
     "fake": ("png", "webp"),
     "recovered": ("png", "webp"),
