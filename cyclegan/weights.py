@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from cyclegan.config import ConfigError, Strict, from_json, to_json
@@ -107,7 +107,9 @@ def _write(folder: Path, config: WeightsConfig, tensors: dict[str, Tensor]) -> N
     # One key only: safetensors writes several in random order, and equal weights are equal files.
     metadata = {"config": json.dumps(settings)}
     write_json(folder / CONFIG, settings)
-    write_atomically(folder / TENSORS, lambda path: save_file(tensors, path, metadata))
+    # Not save_file, whose own temporary file a killed process would leave behind for good.
+    content = save(tensors, metadata)
+    write_atomically(folder / TENSORS, lambda path: path.write_bytes(content))
 
 
 def read_config(folder: Path) -> WeightsConfig:
