@@ -3,7 +3,9 @@
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import page_server
 import pytest
@@ -123,10 +125,10 @@ def test_commands_of_the_document_exist() -> None:
         if program == "python":
             # `-m cyclegan push`, `train.py cyclegan` or `app.py`.
             start = words[: 3 if words[0] == "-m" else 2 if words[0] == "train.py" else 1]
-            command = ["python", *start, "--help"]
+            command = [sys.executable, *start, "--help"]
         else:
             start = [word for word in words if re.fullmatch("[a-z]+", word)][:2]
-            command = ["hf", *start, "--help"]
+            command = [str(Path(sys.executable).with_name("hf")), *start, "--help"]
         said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         assert said.returncode == 0, (command, said.stderr)
         for flag in re.findall(r"(?<=\s)(--?[a-z][a-z-]*)", rest):
