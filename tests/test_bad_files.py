@@ -2,6 +2,7 @@
 
 import io
 import re
+import socket
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,6 +26,20 @@ def server(
     yield server
     assert "Traceback" not in server.log, server.log
     server.stop()
+
+
+def test_an_upload_broken_off_is_no_fault_of_the_page(server: PageServer) -> None:
+    """As a browser does when another photo is given before the first has gone up."""
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(
+            b"POST /gradio_api/upload HTTP/1.1\r\nHost: page\r\nContent-Length: 100000\r\n"
+            b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
+        )
+        # Once something else has been answered, the page is at work on this one.
+        server.get("/theme.css")
+    assert server.get("/theme.css")
+    assert "Traceback" not in server.log, server.log
 
 
 @pytest.mark.parametrize("name", FILES, ids=lambda name: ascii(name)[:40])

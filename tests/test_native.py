@@ -380,16 +380,23 @@ def test_a_network_that_looks_everywhere_gets_the_whole_picture_at_once(
 
 @pytest.mark.slow
 def test_24_megapixels_stay_below_two_gigabytes(tmp_path: Path) -> None:
-    """In a process of its own, with a generator as large as the paper's."""
+    """In a process of its own, with a generator as large as the paper's.
+
+    Linux is asked for the peak of the process itself: what getrusage tells counts the peak of the
+    process that started it as well.
+    """
     painter = translator(ResnetGenerator(), (286, 286))
     painter.save(tmp_path / "weights")
     draw_photo("a", 0, (600, 400)).resize((6000, 4000)).save(tmp_path / "photo.jpg")
     code = (
-        "import resource, sys\n"
+        "import resource\n"
+        "from pathlib import Path\n"
         "from cyclegan.translator import Translator\n"
         "fake = Translator.load('weights', 'cpu').translate('photo.jpg')\n"
         "assert fake.size == (6000, 4000)\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        "status = Path('/proc/self/status')\n"
+        "own = status.read_text().split('VmHWM:')[1].split()[0] if status.exists() else 0\n"
+        "print(own or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

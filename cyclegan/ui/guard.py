@@ -3,7 +3,7 @@
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -63,6 +63,9 @@ class Guard:
         limited = _counted(receive, self.max_form if form else self.max_json)
         try:
             await self.app(scope, limited, send)
+        except ClientDisconnect:
+            # Gone in the middle of an upload, for another photo perhaps: nobody waits for an answer.
+            return
         except RuntimeError as error:
             # Gradio refuses a session that it does not know in the middle of its answer.
             if not isinstance(error.__cause__, HTTPException):
