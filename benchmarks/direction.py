@@ -26,10 +26,10 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from benchmarks.report import machine, publish, table
-from cyclegan.data import list_images
 from cyclegan.domains import SHRINK, Guess, calibrate
 from cyclegan.images import load_image, to_tensor
 from cyclegan.models import FAMILIES
+from cyclegan.photos import list_images
 from cyclegan.translator import Translator
 from cyclegan.weights import Weights
 

@@ -19,15 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cyclegan.cli import parse_training
-from cyclegan.data import (
-    SIDES,
-    UnpairedDataset,
-    ValidationDataset,
-    folders,
-    list_images,
-    readable_images,
-)
+from cyclegan.data import UnpairedDataset, ValidationDataset
 from cyclegan.losses import luminance_correlation
+from cyclegan.photos import SIDES, folders, list_images, readable_images
 from cyclegan.training import Trainer
 from cyclegan.weights import load_weights
 
@@ -86,7 +80,7 @@ def train_judge(config: Any, path: Path) -> Judge:
         return judge.eval()
     torch.manual_seed(0)
     files = {side: readable_images(paths, side) for side, paths in folders(config).items()}
-    photos = UnpairedDataset(files["a"], files["b"], config, 0, COLOUR)
+    photos = UnpairedDataset(files, config, 0, COLOUR)
     optimizer = torch.optim.Adam(judge.parameters(), 1e-3)
     is_b = torch.tensor([0.0, 1.0]).repeat(JUDGE_BATCH)
     for step in range(JUDGE_STEPS):

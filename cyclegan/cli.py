@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tyro
@@ -32,15 +32,12 @@ def parse_training(arguments: Sequence[str]) -> RunConfig[Any]:
     default: RunConfig[Any] = RunConfig(
         family.Config(), DataConfig(), TrainingConfig(), HubConfig()
     )
+    default = with_overrides(default, _without_contradiction(family.defaults, rest))
     if preset is not None:
         if preset not in family.presets:
             known = ", ".join(family.presets)
             raise UserError(f"--preset {preset} is unknown; {name} has: {known}.")
-        overrides = {part: dict(values) for part, values in family.presets[preset].items()}
-        # --steps replaces a preset's epochs instead of contradicting them.
-        if any(flag.split("=")[0] == "--steps" for flag in rest):
-            overrides.setdefault("training", {}).pop("epochs", None)
-        default = with_overrides(default, overrides)
+        default = with_overrides(default, _without_contradiction(family.presets[preset], rest))
     try:
         return tyro.cli(
             RunConfig[family.Config],  # type: ignore[name-defined]
@@ -108,3 +105,13 @@ def _take_preset(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
             del rest[index]
             return argument.split("=", 1)[1], rest
     return None, rest
+
+
+def _without_contradiction(
+    overrides: Mapping[str, Mapping[str, Any]], arguments: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Copy overrides, without epochs where --steps replaces them."""
+    parts = {part: dict(values) for part, values in overrides.items()}
+    if any(flag.split("=")[0] == "--steps" for flag in arguments):
+        parts.get("training", {}).pop("epochs", None)
+    return parts

@@ -180,8 +180,8 @@ class Calibrate:
     """Folders with photos of domain B."""
 
     def run(self) -> int:
-        from cyclegan.data import list_images
         from cyclegan.domains import FEWEST, calibrate
+        from cyclegan.photos import list_images
         from cyclegan.weights import read_config, replace_config
 
         config = read_config(self.folder)
@@ -297,7 +297,7 @@ def plan(photos: Sequence[Path], output: Path, recovered: bool) -> tuple[list[Jo
 
 def _walk(folder: Path, output: Path) -> list[tuple[Path, Path]]:
     """List the photos below a folder, each with its place in there."""
-    from cyclegan.data import list_images
+    from cyclegan.photos import list_images
 
     files = list_images([folder])
     if folder.resolve() in output.resolve().parents:

@@ -37,6 +37,10 @@ class DataConfig(Strict):
     """Instead of --data: one or more folders with the photos of domain A."""
     domain_b: tuple[Path, ...] = ()
     """Instead of --data: one or more folders with the photos of domain B."""
+    layout: Literal["ab", "ba"] | None = None
+    """For pairs that are one picture each, in --data DIR or DIR/train: A on the left and B on the
+    right ("ab"), or the other way round. By default pairs are files of equal names in trainA and
+    trainB."""
     label_a: str = ""
     """What domain A shows, e.g. "horse"; guessed from folder names such as horse2zebra."""
     label_b: str = ""

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from cyclegan.config import DataConfig
-from cyclegan.data import SIDES, centred, folders, list_images, readable_images, training_image
+from cyclegan.data import centred, training_image
 from cyclegan.extractor import INCEPTION, EvaluationError, load_extractor
 from cyclegan.images import ImageError
 from cyclegan.models import Model, Networks
+from cyclegan.photos import SIDES, folders, list_images, readable_images
 
 logger = logging.getLogger(__name__)
 

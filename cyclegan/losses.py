@@ -46,6 +46,26 @@ def reconstruction(output: Tensor, target: Tensor) -> Tensor:
     return F.l1_loss(output.float(), target.float())
 
 
+def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Distance of N(mean, exp(log_variance)) from N(0, 1): summed over z, mean over the batch.
+
+    [N, latent] each (Kingma and Welling 2014, appendix B).
+    """
+    mean, log_variance = mean.float(), log_variance.float()
+    return -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum(1).mean()
+
+
+def patch_contrast(queries: Tensor, keys: Tensor, temperature: float = 0.07) -> Tensor:
+    """What it costs to take another place of the image for the right one (Park et al. 2020, eq. 3).
+
+    Cross-entropy of every query [N, P, C] against the keys [N, P, C] of its image, of which the one
+    at its own place is right. Unit vectors.
+    """
+    similarity = torch.bmm(queries.float(), keys.float().mT) / temperature
+    right = torch.arange(similarity.shape[1], device=similarity.device)
+    return F.cross_entropy(similarity.flatten(0, 1), right.repeat(len(similarity)))
+
+
 def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
     """Half the squared slope of a discriminator at real images (Mescheder et al. 2018, eq. 9).
 

@@ -82,8 +82,13 @@ def _front_matter(info: CardInfo) -> str:
         license=license,
         license_name=name,
         library_name="cyclegan",
-        pipeline_tag="image-to-image",
-        tags=[info.family, "image-translation", "gan", "pytorch"],
+        pipeline_tag="image-to-image" if info.directions else "unconditional-image-generation",
+        tags=[
+            info.family,
+            "image-translation" if info.directions else "image-generation",
+            "gan",
+            "pytorch",
+        ],
     )
     return data.to_yaml()
 
@@ -92,7 +97,8 @@ def _summary(info: CardInfo) -> str:
     a, b = info.domain_a, info.domain_b
     ways = {"a2b": f"{a} → {b} (`a2b`)", "b2a": f"{b} → {a} (`b2a`)"}
     directions = " and ".join(ways[direction] for direction in info.directions)
-    text = f"Translates images: {directions}. A {info.family} model, trained on images of "
+    does = f"Translates images: {directions}" if directions else f"Makes images: {a}"
+    text = f"{does}. A {info.family} model, trained on images of "
     text += f"{info.image_size} × {info.image_size} pixels."
     if info.samples:
         text += "\n\n![What it makes](samples.webp)"
@@ -100,7 +106,14 @@ def _summary(info: CardInfo) -> str:
 
 
 def _usage(info: CardInfo) -> str:
-    weights, direction = info.hub_name or f"weights/{info.name}", info.directions[0]
+    weights = info.hub_name or f"weights/{info.name}"
+    if not info.directions:
+        return f"""## Use
+
+```bash
+python app.py --weights {weights}
+```"""
+    direction = info.directions[0]
     return f"""## Use
 
 ```bash
@@ -135,8 +148,13 @@ def _training(info: CardInfo) -> str:
 
 
 def _limits(info: CardInfo) -> str:
-    known = f"It knows {info.domain_a} and {info.domain_b} as its training images show them; on "
-    known += "anything else, expect odd colours, leftovers of the original, or no change at all."
+    domains = " and ".join(filter(None, (info.domain_a, info.domain_b)))
+    known = f"It knows {domains} as its training images show them"
+    if not info.directions:
+        return f"{known}.\n\n{info.notes.strip()}".rstrip()
+    known += (
+        "; on anything else, expect odd colours, leftovers of the original, or no change at all."
+    )
     return f"{known}\n\n{info.notes.strip()}".rstrip()
 
 

@@ -14,12 +14,13 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from cyclegan import data
 from cyclegan.checkpoint import save_best
 from cyclegan.config import ConfigError, RunConfig
+from cyclegan.data import Photos, ValidationDataset
 from cyclegan.domains import Looks, calibrate
 from cyclegan.errors import UserError
 from cyclegan.models import Model, family_of
+from cyclegan.probes import load_probes
 from cyclegan.runs import CHECKPOINTS, RunWriter, read_probes
 from cyclegan.watching import Watch, measure
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from cyclegan.evaluate import Evaluator
 
 logger = logging.getLogger(__name__)
-
-PROBES = 4
 
 
 class Recorder:
@@ -53,7 +52,7 @@ class Recorder:
         self,
         config: RunConfig,
         images: Mapping[str, Sequence[Path]],
-        dataset: data.UnpairedDataset,
+        dataset: Photos,
         model: Model,
         averages: nn.ModuleDict,
         accelerator: Accelerator,
@@ -65,15 +64,19 @@ class Recorder:
         self.accelerator, self.device = accelerator, accelerator.device
         self.family = family_of(config.model)
         self.total = 0
-        self.watch = Watch({"a": config.data.label_a, "b": config.data.label_b})
+        self.watch = Watch({"a": config.data.label_a, "b": config.data.label_b}, self.family.alarms)
         self.best: dict[str, Any] | None = None
         self._newest: tuple[int, dict[str, Tensor]] = (-1, {})
         self.channels = self.family.channels(config.model)
         kept = read_probes(settings.out, self.channels)
-        self.probes = kept or data.load_probes(dataset, PROBES)
+        self.probes = kept or load_probes(dataset, self.family.probes)
         self.description = {**description, "probes": min(map(len, self.probes.values()))}
-        self.validation = data.ValidationDataset(
-            config.data, settings.seed, self.channels, settings.validation_images
+        self.validation = ValidationDataset(
+            config.data,
+            settings.seed,
+            self.channels,
+            settings.validation_images,
+            dataset.paired,
         )
         if settings.keep_best and not settings.evaluate_every and not len(self.validation):
             raise ConfigError(
@@ -136,12 +139,19 @@ class Recorder:
             step, {name: made for name, made in pictures.items() if name not in self.probes}
         )
         if self.family.translators:
-            measures = measure(pictures, tuple(self.family.translators))
+            measures = measure(pictures, tuple(self.family.translators)) | self.measured()
             self.write(step, "probes", measures)
             for line in self.watch.update(measures, step):
                 self.write(step, "alarm", line)
                 if line["active"]:
                     logger.warning("%s", line["message"])
+
+    @torch.no_grad()
+    def measured(self) -> dict[str, float]:
+        """Measure what the family alone can tell of the probes."""
+        batch = {name: images.to(self.device) for name, images in self.probes.items()}
+        with evaluating(self.averages), self.accelerator.autocast():
+            return self.family.measure(self.averages, batch)
 
     @torch.no_grad()
     def pictures(self) -> dict[str, Tensor]:
@@ -253,8 +263,11 @@ class Recorder:
 
     @cached_property
     def looks(self) -> Looks | None:
-        """How the training photos look; no network has to do with it, so once is enough."""
-        return calibrate(self.images)
+        """How the training photos look; no network has to do with it, so once is enough.
+
+        Only a family that translates both ways ever asks where a photo comes from.
+        """
+        return calibrate(self.images) if len(self.family.translators) == 2 else None
 
     # ------------------------------------------------------------------ what a checkpoint holds
 

@@ -13,9 +13,10 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from cyclegan import data, processes
+from cyclegan import photos, processes
 from cyclegan.checkpoint import load_checkpoint, save_checkpoint
 from cyclegan.config import RunConfig
+from cyclegan.data import DATASETS
 from cyclegan.devices import make_accelerator
 from cyclegan.files import read_object
 from cyclegan.learner import LOWER, Learner
@@ -56,17 +57,15 @@ class Trainer:
         family = family_of(config.model)
         channels = family.channels(config.model)
 
-        folders = data.folders(config.data)
-        self.images = {
-            side: data.readable_images(folders[side], side, needed=settings.batch_size)
-            for side in data.SIDES
-        }
+        kind, sides = DATASETS[family.data], tuple(channels)
+        folders = photos.folders(config.data, sides=sides)
+        self.images = photos.training_photos(
+            config.data, kind.paired, sides, needed=settings.batch_size
+        )
         self.config = config = RunConfig(
-            config.model, data.resolve(config.data), settings, config.hub
+            config.model, photos.resolve(config.data, sides), settings, config.hub
         )
-        self.dataset = data.DATASETS[family.data](
-            self.images["a"], self.images["b"], config.data, settings.seed, channels
-        )
+        self.dataset = kind(self.images, config.data, settings.seed, channels)
 
         self.accelerator = make_accelerator(config.training)
         self.device = self.accelerator.device
@@ -88,11 +87,13 @@ class Trainer:
         self._clock = time.perf_counter()
         self.stop_requested = threading.Event()
 
-        photos = {side: data.identity(files, folders[side]) for side, files in self.images.items()}
+        digests = {
+            side: photos.identity(files, folders[side]) for side, files in self.images.items()
+        }
         description = describe(
             config,
             self.images,
-            photos,
+            digests,
             self.device.type if self.device.type == "cpu" else str(self.device),
             self.accelerator.num_processes,
         )

@@ -1,6 +1,6 @@
 """What the probes tell about a training, and the ways in which CycleGANs go wrong."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -51,6 +51,8 @@ def measure(
     }
     for direction in directions:
         source, target = direction[0], direction[2]
+        if f"fake_{target}" not in pictures:
+            continue
         real = pictures[f"real_{source}"].float()
         fake = pictures[f"fake_{target}"].float()
         found["luminance_correlation"][direction] = _rounded(
@@ -74,15 +76,16 @@ class Watch:
     Two, since networks that have only begun make blank pictures once.
     """
 
-    def __init__(self, labels: Mapping[str, str]):
+    def __init__(self, labels: Mapping[str, str], alarms: Sequence[str] = tuple(LIMITS)):
         self._labels = labels
+        self._limits = {kind: LIMITS[kind] for kind in alarms}
         self._suspects: list[str] = []
         self._alarms: dict[str, dict[str, Any]] = {}
 
-    def update(self, measures: Mapping[str, Mapping[str, Any]], step: int) -> list[dict[str, Any]]:
+    def update(self, measures: Mapping[str, Any], step: int) -> list[dict[str, Any]]:
         """Take in the measures of the sample of a step; returns what changed, for metrics.jsonl."""
         lines, suspects = [], []
-        for kind, (measured, limit, message) in LIMITS.items():
+        for kind, (measured, limit, message) in self._limits.items():
             for direction, value in measures.get(measured, {}).items():
                 key = f"{kind} {direction}"
                 low = value < limit

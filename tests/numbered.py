@@ -9,7 +9,8 @@ from torch import Tensor
 
 from cyclegan.cache import CacheError
 from cyclegan.config import DataConfig
-from cyclegan.data import DataError, Photos
+from cyclegan.data import Photos
+from cyclegan.photos import DataError
 
 PLAIN = DataConfig(image_size=8, resize=1.0, crop="centre", flip=False)
 COLOUR = {"a": 3, "b": 3}

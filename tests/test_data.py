@@ -20,14 +20,8 @@ from torch.utils.data import DataLoader
 
 from cyclegan.cache import decode_photos
 from cyclegan.config import DataConfig
-from cyclegan.data import (
-    UnpairedDataset,
-    folders,
-    identity,
-    list_images,
-    readable_images,
-    resolve,
-)
+from cyclegan.data import UnpairedDataset
+from cyclegan.photos import folders, identity, list_images, readable_images, resolve
 
 
 @pytest.fixture
@@ -35,7 +29,7 @@ def numbered(tmp_path: Path) -> UnpairedDataset:
     """Seven pictures 0 … 6 in A and four pictures 100 … 103 in B."""
     files_a = plain_files(tmp_path / "a", range(7))
     files_b = plain_files(tmp_path / "b", range(100, 104))
-    return UnpairedDataset(files_a, files_b, PLAIN, 5, COLOUR)
+    return UnpairedDataset({"a": files_a, "b": files_b}, PLAIN, 5, COLOUR)
 
 
 # --- what is found
@@ -180,7 +174,7 @@ def test_an_epoch_shows_every_image_of_the_larger_domain_once(numbered: Unpaired
 
 def test_the_larger_domain_may_be_b(numbered: UnpairedDataset) -> None:
     files = numbered.files
-    dataset = UnpairedDataset(files["b"], files["a"], PLAIN, 0, COLOUR)
+    dataset = UnpairedDataset({"a": files["b"], "b": files["a"]}, PLAIN, 0, COLOUR)
     drawn = pairs(dataset, range(7))
     assert sorted(b for _, b in drawn) == list(range(7))
     assert all(a >= 100 for a, _ in drawn)
@@ -201,8 +195,8 @@ def test_partners_are_drawn_at_random(numbered: UnpairedDataset) -> None:
 
 def test_the_seed_decides(numbered: UnpairedDataset) -> None:
     files = numbered.files
-    same = UnpairedDataset(files["a"], files["b"], PLAIN, 5, COLOUR)
-    other = UnpairedDataset(files["a"], files["b"], PLAIN, 6, COLOUR)
+    same = UnpairedDataset(files, PLAIN, 5, COLOUR)
+    other = UnpairedDataset(files, PLAIN, 6, COLOUR)
     assert pairs(same, range(14)) == pairs(numbered, range(14))
     assert pairs(other, range(14)) != pairs(numbered, range(14))
 
@@ -211,7 +205,7 @@ def test_a_position_gives_the_same_whatever_came_before(photo_folder: PhotoFolde
     root = photo_folder(count=5)
     config = DataConfig(data=root, image_size=16, resize=1.2, zoom=1.5)
     files = {side: list_images(paths) for side, paths in folders(config).items()}
-    dataset = UnpairedDataset(files["a"], files["b"], config, 1, COLOUR)
+    dataset = UnpairedDataset(files, config, 1, COLOUR)
     alone = {k: dataset[k] for k in (9, 2, 7, 3, 8, 6)}
     for workers in (0, 2):
         loader = DataLoader(dataset, batch_size=2, sampler=[2, 3, 6, 7, 8, 9], num_workers=workers)
@@ -238,9 +232,7 @@ def test_workers_and_cache_change_no_bit(photo_folder: PhotoFolder) -> None:
     files = {side: list_images(paths) for side, paths in folders(config).items()}
 
     def batches(cache: Any, workers: int) -> list[Tensor]:
-        dataset = UnpairedDataset(
-            files["a"], files["b"], replace(config, cache=cache), 1, {"a": 3, "b": 1}
-        )
+        dataset = UnpairedDataset(files, replace(config, cache=cache), 1, {"a": 3, "b": 1})
         positions = range(3, 23)
         loader = DataLoader(dataset, batch_size=2, sampler=positions, num_workers=workers)
         return [batch[side] for batch in loader for side in ("real_a", "real_b")]
@@ -255,7 +247,7 @@ def test_channels_and_value_range(photo_folder: PhotoFolder) -> None:
     root = photo_folder(count=2)
     config = DataConfig(data=root, image_size=16)
     files = {side: list_images(paths) for side, paths in folders(config).items()}
-    item = UnpairedDataset(files["a"], files["b"], config, 0, {"a": 1, "b": 3})[0]
+    item = UnpairedDataset(files, config, 0, {"a": 1, "b": 3})[0]
     assert item["real_a"].shape == (1, 16, 16)
     assert item["real_b"].shape == (3, 16, 16)
     assert item["real_b"].dtype == torch.float32
@@ -273,7 +265,7 @@ def test_decoded_photos_are_what_is_trained_on_even_when_files_go(
     root = photo_folder(count=3, size=(400, 300))
     config = DataConfig(data=root, image_size=16, cache="ram")
     files = {side: list_images(paths) for side, paths in folders(config).items()}
-    dataset = UnpairedDataset(files["a"], files["b"], config, 0, COLOUR)
+    dataset = UnpairedDataset(files, config, 0, COLOUR)
     # Six photos of 400 by 300 pixels and three bytes each.
     assert "6 decoded photos in memory: 2 MB" in caplog.text
     before = dataset[0]
@@ -286,7 +278,7 @@ def test_a_broken_photo_is_left_out_of_memory_and_passed_over(
 ) -> None:
     numbered.files["a"][3].write_bytes(b"broken")
     files = numbered.files
-    cached = UnpairedDataset(files["a"], files["b"], replace(PLAIN, cache="ram"), 5, COLOUR)
+    cached = UnpairedDataset(files, replace(PLAIN, cache="ram"), 5, COLOUR)
     assert pairs(cached, range(14)) == pairs(numbered, range(14))
     assert "3.png" in caplog.text
 

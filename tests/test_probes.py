@@ -11,20 +11,15 @@ from numbered import COLOUR, PLAIN, number_of, pairs, plain_files, refusal
 from PIL import Image
 
 from cyclegan.config import DataConfig
-from cyclegan.data import (
-    UnpairedDataset,
-    ValidationDataset,
-    folders,
-    list_images,
-    load_probes,
-    training_image,
-)
+from cyclegan.data import UnpairedDataset, ValidationDataset, training_image
+from cyclegan.photos import folders, list_images
+from cyclegan.probes import load_probes
 
 
 def dataset_of(root: Path, seed: int = 0) -> UnpairedDataset:
     config = replace(PLAIN, data=root)
     files = {side: list_images(paths) for side, paths in folders(config).items()}
-    return UnpairedDataset(files["a"], files["b"], config, seed, COLOUR)
+    return UnpairedDataset(files, config, seed, COLOUR)
 
 
 @pytest.fixture

@@ -29,8 +29,8 @@ from cyclegan.checkpoint import (
 )
 from cyclegan.cli import parse_training, train
 from cyclegan.config import ConfigError
-from cyclegan.data import DataError
 from cyclegan.monitoring import DivergenceError
+from cyclegan.photos import DataError
 from cyclegan.runs import checkpoint_weights, list_samples, read_metrics, read_run
 from cyclegan.translator import Translator
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from cyclegan.config import Direction
@@ -41,10 +42,14 @@ class Model(nn.Module, ABC):
         family: its name on the command line and in config.json.
         Config: its frozen dataclass of settings.
         presets: by name, what a preset changes in each part of a RunConfig.
+        defaults: what it changes there without being asked.
         data: the kind of data set it trains on, a key of data.DATASETS.
         translators: for each direction, the network that translates.
+        generator: the network that makes images from z alone, if there is one.
         ships: the networks that make up its weights.
         rows: what belongs side by side in a sample, named as `sample` names it.
+        alarms: what can go wrong with it, keys of watching.LIMITS.
+        probes: how many pictures a sample shows of each kind.
 
     Attributes:
         progress: share of the run that is done, from 0 to 1, for weights that change on the way;
@@ -54,10 +59,14 @@ class Model(nn.Module, ABC):
     family: ClassVar[str]
     Config: ClassVar[type]
     presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]]
+    defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     data: ClassVar[str]
-    translators: ClassVar[Mapping[Direction, str]]
+    translators: ClassVar[Mapping[Direction, str]] = {}
+    generator: ClassVar[str | None] = None
     ships: ClassVar[tuple[str, ...]]
     rows: ClassVar[tuple[tuple[str, ...], ...]]
+    alarms: ClassVar[tuple[str, ...]] = ()
+    probes: ClassVar[int] = 4
 
     def __init__(self, config: Any, image_size: int):
         super().__init__()
@@ -80,11 +89,35 @@ class Model(nn.Module, ABC):
     def channels(config: Any) -> dict[str, int]:
         """How many channels the images of each domain have, by domain letter."""
 
+    def noise(self, count: int, size: int, like: Tensor) -> Tensor:
+        """Draw z: [count, size] from N(0, 1), on the device of `like`.
+
+        In evaluation mode it is always the same, so that validation losses can be compared.
+        """
+        if self.training:
+            return torch.randn(count, size, device=like.device)
+        return fixed_noise(count, size, like)
+
     @abstractmethod
     def phases(self) -> tuple[Phase, ...]:
         """List the phases of a training step, in order."""
 
     @staticmethod
+    def measure(networks: Networks, batch: Batch) -> dict[str, float]:
+        """Measure what only this family can tell of the probes, by name."""
+        return {}
+
+    @staticmethod
     @abstractmethod
     def sample(networks: Networks, batch: Batch) -> dict[str, Tensor]:
         """Make what a sample shows, by name and in order, from the shipped networks."""
+
+
+def fixed_noise(count: int, size: int, like: Tensor, seed: int = 0) -> Tensor:
+    """Draw z from a seed: [count, size] from N(0, 1), the same on every device."""
+    # The first rows of a longer draw differ from a shorter one unless each row is drawn alone.
+    rows = [
+        torch.randn(size, generator=torch.Generator().manual_seed(seed + index))
+        for index in range(count)
+    ]
+    return torch.stack(rows).to(like.device)

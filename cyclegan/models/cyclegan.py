@@ -94,6 +94,7 @@ class CycleGAN(Model):
     translators = {"a2b": "generator_ab", "b2a": "generator_ba"}
     ships = ("generator_ab", "generator_ba")
     rows = (("real_a", "fake_b", "recovered_a"), ("real_b", "fake_a", "recovered_b"))
+    alarms = ("inversion", "collapse", "identity")
     presets = {
         # junyanz/pytorch-CycleGAN-and-pix2pix with its defaults: the paper.
         "paper": {

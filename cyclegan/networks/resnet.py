@@ -97,6 +97,28 @@ class ResnetGenerator(Generator):
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.up(self.blocks(self.down(self.stem(x)))))
 
+    def features(self, x: Tensor) -> list[Tensor]:
+        """What the first half sees of a batch, from fine to coarse: what CUT compares.
+
+        The pixels, both downsamplings, the first and the middle block: [N, c, h, w] each, with as
+        many channels as `feature_channels` says.
+        """
+        found = [x]
+        x = self.stem(x)
+        for layer in self.down:
+            x = layer(x)
+            found.append(x)
+        for index, block in enumerate(list(self.blocks)[: len(self.blocks) // 2 + 1]):
+            x = block(x)
+            if index in (0, len(self.blocks) // 2):
+                found.append(x)
+        return found
+
+    @staticmethod
+    def feature_channels(channels_in: int, width: int, blocks: int) -> tuple[int, ...]:
+        """How many channels each of `features` has."""
+        return (channels_in, 2 * width, 4 * width, *[4 * width] * min(2, blocks))
+
 
 def _downsampling(channels_in: int, channels_out: int, padding: Padding) -> nn.Sequential:
     return nn.Sequential(

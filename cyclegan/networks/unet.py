@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from cyclegan.networks.generator import Generator
 
 Norm = Literal["instance", "batch"]
+Inject = Literal["input", "all"]
 
 
 class UnetGenerator(Generator):
@@ -19,9 +20,11 @@ class UnetGenerator(Generator):
         image_size: the side for which the innermost level is 1x1: a power of two from 8 on.
         norm: "instance" or "batch"; convolutions have no bias before a batch norm.
         dropout: 0.5 in the three levels next to the innermost ones, pix2pix's only noise.
+        latent: length of a z that chooses among outputs (BicycleGAN); 0 for none.
+        inject: where z joins, repeated over the image: at the "input", or at "all" levels down.
 
-    Forward: [N, channels_in, H, W] in [-1, 1] to [N, channels_out, H, W] in [-1, 1]; H and W are
-    multiples of `multiple`, which is `image_size`.
+    Forward: [N, channels_in, H, W] in [-1, 1], and z [N, latent], zeros by default, to
+    [N, channels_out, H, W] in [-1, 1]; H and W are multiples of `multiple`, which is `image_size`.
 
     Raises ValueError when an argument makes no network.
     """
@@ -34,6 +37,8 @@ class UnetGenerator(Generator):
         image_size: int = 256,
         norm: Norm = "instance",
         dropout: bool = False,
+        latent: int = 0,
+        inject: Inject = "all",
     ):
         super().__init__()
         levels = image_size.bit_length() - 1
@@ -44,6 +49,10 @@ class UnetGenerator(Generator):
             )
         if norm not in ("instance", "batch"):
             raise ValueError(f"UnetGenerator: norm is {norm!r}; choose instance or batch.")
+        if inject not in ("input", "all"):
+            raise ValueError(f"UnetGenerator: inject is {inject!r}; choose input or all.")
+        if latent < 0:
+            raise ValueError(f"UnetGenerator: latent is {latent}; it must not be negative.")
         for name, value in (
             ("channels_in", channels_in),
             ("channels_out", channels_out),
@@ -52,6 +61,7 @@ class UnetGenerator(Generator):
             if value < 1:
                 raise ValueError(f"UnetGenerator: {name} is {value}; it must be at least 1.")
         self.multiple = self.minimum = image_size
+        self.latent, self.inject = latent, inject
 
         widths = [width * min(2**level, 8) for level in range(levels)]
         bias = norm == "instance"
@@ -62,7 +72,8 @@ class UnetGenerator(Generator):
             outermost, innermost = level == 0, level == levels - 1
 
             encode: list[nn.Module] = [] if outermost else [nn.LeakyReLU(0.2)]
-            encode.append(nn.Conv2d(before, channels, 4, stride=2, padding=1, bias=bias))
+            joined = before + latent if level == 0 or inject == "all" else before
+            encode.append(nn.Conv2d(joined, channels, 4, stride=2, padding=1, bias=bias))
             # A norm over the single value of the innermost level would erase it.
             if not (outermost or innermost):
                 encode.append(_norm(norm, channels))
@@ -80,9 +91,14 @@ class UnetGenerator(Generator):
                 decode.append(nn.Dropout(0.5))
             self.up.append(nn.Sequential(*decode))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, z: Tensor | None = None) -> Tensor:
+        if self.latent and z is None:
+            z = x.new_zeros(len(x), self.latent)
         skips = []
-        for encode in self.down:
+        for level, encode in enumerate(self.down):
+            if z is not None and (level == 0 or self.inject == "all"):
+                spread = z.to(x.dtype)[:, :, None, None].expand(-1, -1, *x.shape[2:])
+                x = torch.cat([x, spread], dim=1)
             x = encode(x)
             skips.append(x)
         x = self.up[-1](skips[-1])

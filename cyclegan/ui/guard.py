@@ -64,7 +64,7 @@ class Guard:
         try:
             await self.app(scope, limited, send)
         except ClientDisconnect:
-            # Gone in the middle of an upload, for another photo perhaps: nobody waits for an answer.
+            # Gone in the middle of an upload, for another photo perhaps: no answer is awaited.
             return
         except RuntimeError as error:
             # Gradio refuses a session that it does not know in the middle of its answer.
