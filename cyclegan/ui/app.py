@@ -38,6 +38,9 @@ STYLES = [Path(__file__).parent / name for name in ("style.css", "batch.css", "m
 CLEANING = (3600, 86400)
 """Seconds after which pictures are looked for again, and at which age they are deleted."""
 
+SESSIONS = 100
+"""Of how many visits the server remembers where they stand; gradio keeps 0.3 MB for each."""
+
 logger = logging.getLogger(__name__)
 
 MARK = Path(__file__).parent / "mark.svg"
@@ -131,6 +134,7 @@ def serve(
             head='<link rel="icon" href="favicon.ico">',
             footer_links=["api"],
             run_history=False,
+            state_session_capacity=SESSIONS,
             enable_monitoring=False,
             auth=[auth] if auth else None,
             max_file_size=max_file_size,
