@@ -1,286 +1,60 @@
-"""What every family promises, and what CycleGAN computes with generators of known answers."""
+"""The base tester: what every family promises. A new one in the registry is tested here unasked."""
 
 import copy
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import torch
+from accelerate import Accelerator
+from PIL import Image
 from torch import nn
-from trainings import assert_equal_runs, differing, stop_after, trainer
+from trainings import assert_equal_runs, differing, state_of, stop_after
 
-from cyclegan.models import FAMILIES, CycleGAN
-from cyclegan.models.cyclegan import CycleGANConfig
+from cyclegan.cli import parse_training
+from cyclegan.config import to_json
+from cyclegan.errors import UserError
+from cyclegan.learner import Learner
+from cyclegan.models import FAMILIES
+from cyclegan.networks import Generator
+from cyclegan.training import Trainer
+from cyclegan.translator import Translator
+from cyclegan.weights import WeightsConfig, load_weights, save_weights
 
-TINY = CycleGANConfig(width=4, blocks=1, discriminator_width=4)
-
-
-class Shift(nn.Module):
-    """A generator that adds a constant: between domains at 0 and 1 its answers are exact."""
-
-    def __init__(self, by: float):
-        super().__init__()
-        self.by = nn.Parameter(torch.tensor(by))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.by
-
-
-class Verdict(nn.Module):
-    """A discriminator that gives every image its own mean as its logit."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.mean(dim=(1, 2, 3), keepdim=True)
-
-
-@pytest.fixture
-def batch() -> dict[str, torch.Tensor]:
-    return {"real_a": torch.zeros(2, 3, 32, 32), "real_b": torch.ones(2, 3, 32, 32)}
-
-
-def shifting_model(**settings: object) -> CycleGAN:
-    """A CycleGAN whose A is at 0 and B at 1, with perfect generators and readable verdicts."""
-    config = CycleGANConfig(width=4, blocks=1, discriminator_width=4, **settings)  # type: ignore[arg-type]
-    model = CycleGAN(config, image_size=32)
-    model.networks["generator_ab"] = Shift(1.0)
-    model.networks["generator_ba"] = Shift(-1.0)
-    model.networks["discriminator_a"] = Verdict()
-    model.networks["discriminator_b"] = Verdict()
-    return model
-
-
-def test_directions_are_not_swapped(batch):
-    model = shifting_model()
-    sample = model.sample(model.networks, batch)
-    means = {name: images.mean().item() for name, images in sample.items()}
-    assert means == {
-        "real_a": 0.0,
-        "fake_b": 1.0,
-        "recovered_a": 0.0,
-        "real_b": 1.0,
-        "fake_a": 0.0,
-        "recovered_b": 1.0,
-    }
-    assert CycleGAN.translators == {"a2b": "generator_ab", "b2a": "generator_ba"}
-
-
-def test_generator_losses_are_analytic(batch):
-    model = shifting_model(lambda_cycle=10.0, lambda_identity=5.0)
-    losses = model.generator_losses(batch, {})
-    # Least squares against 1: fake_a has verdict 0, fake_b has verdict 1.
-    assert losses["adversarial"].item() == pytest.approx(1.0)
-    assert losses["cycle"].item() == pytest.approx(0.0)
-    # The generator of A moves a real A from 0 to -1, that of B a real B from 1 to 2.
-    assert losses["identity"].item() == pytest.approx(5.0 * 2)
-
-    model.networks["generator_ba"] = Shift(-0.5)
-    losses = model.generator_losses(batch, {})
-    # 0 → 1 → 0.5 and 1 → 0.5 → 1.5: half a unit off, both ways.
-    assert losses["cycle"].item() == pytest.approx(10.0 * (0.5 + 0.5))
-
-
-def test_discriminator_losses_are_analytic(batch):
-    model = shifting_model(pool_size=0)
-    cache = {"fake_a": torch.full_like(batch["real_a"], 3.0), "fake_b": batch["real_b"] * 0.5}
-    loss = model.discriminator_losses(batch, cache)["adversarial"]
-    loss_a = ((0.0 - 1.0) ** 2 + 3.0**2) / 2
-    loss_b = ((1.0 - 1.0) ** 2 + 0.5**2) / 2
-    assert loss.item() == pytest.approx(loss_a + loss_b)
-
-
-def test_discriminators_are_shown_older_fakes(batch):
-    model = shifting_model(pool_size=1)
-    old, new = torch.full_like(batch["real_a"], 7.0), torch.full_like(batch["real_a"], 2.0)
-    model.discriminator_losses(batch, {"fake_a": old[:1], "fake_b": old[:1]})
-    seen = {
-        model.discriminator_losses(batch, {"fake_a": new[:1], "fake_b": new[:1]})["adversarial"]
-        .round()
-        .item()
-        for _ in range(20)
-    }
-    # With a 7 from the history somewhere, or with 2 and 2 only.
-    assert len(seen) > 1
-
-
-@pytest.mark.parametrize(("weight", "passes"), [(5.0, 3), (0.0, 2)])
-def test_without_identity_its_forward_passes_are_saved(batch, weight, passes):
-    model = shifting_model(lambda_identity=weight)
-    calls = {"generator_ab": 0, "generator_ba": 0}
-    for name in calls:
-
-        def count(module, args, name=name):
-            calls[name] += 1
-
-        model.networks[name].register_forward_pre_hook(count)
-    losses = model.generator_losses(batch, {})
-    assert calls == {"generator_ab": passes, "generator_ba": passes}
-    assert ("identity" in losses) == (weight > 0)
-
-
-def test_fakes_reach_the_discriminators_without_a_graph(batch):
-    model = CycleGAN(TINY, image_size=32)
-    cache: dict[str, torch.Tensor] = {}
-    model.generator_losses(batch, cache)
-    assert cache and not any(tensor.requires_grad for tensor in cache.values())
-
-
-@pytest.mark.parametrize(
-    ("settings", "image_size", "words"),
-    [
-        ({}, 30, "image_size is 30"),
-        ({"generator": "unet"}, 48, "image_size is 48"),
-        ({"discriminator_downsamplings": 4}, 32, "4 downsamplings needs at least 48"),
-        ({"discriminator_downsamplings": 5}, 64, "downsamplings is 5"),
-        ({"blocks": 0}, 32, "blocks is 0"),
-        ({"channels_a": 1}, 32, "identity loss needs as many channels"),
-        ({"pool_size": -1}, 32, "pool_size is -1"),
-        ({"lambda_r1": -1.0}, 32, "lambda_r1 is -1"),
-        ({"lambda_luminance": -1.0}, 32, "lambda_luminance is -1"),
-        ({"lambda_cycle_end": -1.0}, 32, "lambda_cycle_end is -1"),
-        ({"discriminator_rate": 0.0}, 32, "discriminator_rate is 0"),
-        ({"channels_a": 1, "lambda_identity": 0, "lambda_identity_end": 1.0}, 32, "identity loss"),
-    ],
-)
-def test_settings_that_do_not_fit_are_refused_by_name(settings, image_size, words):
-    with pytest.raises(ValueError, match=words):
-        CycleGAN(CycleGANConfig(**{"width": 4, **settings}), image_size)
-
-
-def test_weights_change_linearly_over_the_run(batch):
-    model = shifting_model(
-        lambda_cycle=10.0, lambda_cycle_end=2.0, lambda_identity=0.0, lambda_identity_end=4.0
-    )
-    model.networks["generator_ba"] = Shift(-0.5)
-    # Recovered half a unit off both ways; the identities are 0 → -0.5 and 1 → 2.
-    for progress, cycle, identity in ((0.0, 10, 0), (0.25, 8, 1), (0.5, 6, 2), (1.0, 2, 4)):
-        model.progress = progress
-        losses = model.generator_losses(batch, {})
-        assert losses["cycle"].item() == pytest.approx(cycle * (0.5 + 0.5))
-        assert losses["identity"].item() == pytest.approx(identity * (0.5 + 1.0))
-    # Validation keeps the first weights: else its losses would fall with them.
-    assert model.eval().generator_losses(batch, {})["cycle"].item() == pytest.approx(10.0)
-
-
-def test_without_an_end_weights_stay(batch):
-    model = shifting_model()
-    before = {name: loss.item() for name, loss in model.generator_losses(batch, {}).items()}
-    model.progress = 0.7
-    after = {name: loss.item() for name, loss in model.generator_losses(batch, {}).items()}
-    assert after == before
-
-
-class Negative(nn.Module):
-    """A generator that inverts, which its twin undoes."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return -x
-
-
-def test_an_inversion_that_the_way_back_undoes_is_seen_by_the_luminance_loss_alone():
-    model = shifting_model(lambda_luminance=3.0)
-    photos = {f"real_{side}": torch.rand(2, 3, 32, 32) * 2 - 1 for side in "ab"}
-    for way, answer in ((Negative(), 3.0 * 2 * 2), (Shift(0.1), 0.0)):
-        model.networks["generator_ab"] = model.networks["generator_ba"] = way
-        losses = model.generator_losses(photos, {})
-        assert losses["luminance"].item() == pytest.approx(answer, abs=1e-3)
-    model.networks["generator_ab"] = model.networks["generator_ba"] = Negative()
-    assert model.generator_losses(photos, {})["cycle"].item() == 0
-    assert "luminance" not in shifting_model().generator_losses(photos, {})
-
-
-def test_the_r1_penalty_is_logged_beside_what_it_is_added_to(batch):
-    model = shifting_model(lambda_r1=10.0, pool_size=0)
-    cache = {"fake_a": batch["real_a"], "fake_b": batch["real_b"]}
-    losses = model.discriminator_losses(batch, cache)
-    # Verdict is the mean of 3 · 32 · 32 values: its slope there is 1 / 3072 everywhere.
-    assert losses["r1"].item() == pytest.approx(2 * 10.0 / 2 / 3072)
-    plain = shifting_model(pool_size=0).discriminator_losses(batch, cache)
-    assert losses["adversarial"].item() == plain["adversarial"].item()
-    assert set(plain) == {"adversarial"}
-
-
-def test_the_rate_of_the_discriminators():
-    rates = {phase.name: phase.rate for phase in shifting_model(discriminator_rate=2.5).phases()}
-    assert rates == {"generators": 1.0, "discriminators": 2.5}
-
-
-class Recorder(Verdict):
-    """A discriminator that remembers what it was shown."""
-
-    def __init__(self):
-        super().__init__()
-        self.shown: list[torch.Tensor] = []
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.shown.append(x.detach())
-        return super().forward(x)
-
-
-def test_discriminators_see_reals_and_fakes_changed_in_both_phases_only_while_training(batch):
-    model = shifting_model(augment=("color",), pool_size=0)
-    photos = {name: torch.rand_like(images) for name, images in batch.items()}
-    for training in (True, False):
-        model.train(training)
-        judges = [Recorder(), Recorder()]
-        model.networks["discriminator_a"], model.networks["discriminator_b"] = judges
-        cache: dict[str, torch.Tensor] = {}
-        before = torch.get_rng_state()
-        for phase in model.phases():
-            phase.losses(photos, cache)
-        for side, judge in zip("ab", judges, strict=True):
-            plain = [cache[f"fake_{side}"], photos[f"real_{side}"], cache[f"fake_{side}"]]
-            assert len(judge.shown) == 3
-            for shown, image in zip(judge.shown, plain, strict=True):
-                assert torch.equal(shown, image) != training
-        assert torch.equal(before, torch.get_rng_state()) != training
-        # What a generator made is what the next phase, the pool and the cycle get: unchanged.
-        assert torch.equal(cache["fake_b"], photos["real_a"] + 1)
-
-
-def test_generators_learn_through_the_augmentation(batch):
-    model = shifting_model(augment=("color", "translation", "cutout"))
-    model.generator_losses(batch, {})["adversarial"].backward()
-    for name in ("generator_ab", "generator_ba"):
-        gradient = model.networks[name].by.grad
-        assert gradient is not None and gradient.isfinite() and gradient != 0
-
-
-EVERY_OPTION = (
-    "--augment color translation cutout --lambda-r1 0.1 --discriminator-norm spectral "
-    "--discriminator-rate 2 --lambda-cycle-end 1 --lambda-identity-end 0 --lambda-luminance 1 "
-    "--cache ram"
+SMALL = {
+    "width": 4,
+    "blocks": 1,
+    "discriminator_width": 4,
+    "encoder_width": 4,
+    "discriminator_downsamplings": 2,
+    "latent": 4,
+    "patches": 16,
+}
+TINY = (
+    "--image-size 32 --resize 1.1 --batch-size 2 --device cpu --log-every 1 --sample-every 2 "
+    "--checkpoint-every 2 --seed 3 --steps 4"
 ).split()
 
 
-@pytest.mark.parametrize("precision", ["no", "bf16"])
-def test_with_every_option_two_and_two_steps_equal_four(photos, tmp_path, precision):
-    def run(out):
-        return trainer(photos, out, "--steps", "4", "--precision", precision, *EVERY_OPTION)
+def small(family):
+    known = {field.name for field in fields(family.Config)}
+    return family.Config(**{name: value for name, value in SMALL.items() if name in known})
 
-    run(tmp_path / "whole").run()
-    stop_after(run(tmp_path / "halves"), 2)
-    torch.manual_seed(99)
-    run(tmp_path / "halves").run()
-    assert_equal_runs(tmp_path / "whole", tmp_path / "halves")
+
+def command(family, photos, out):
+    known = {field.name for field in fields(family.Config)}
+    flags = [
+        word
+        for name, value in SMALL.items()
+        if name in known
+        for word in (f"--{name.replace('_', '-')}", str(value))
+    ]
+    return parse_training([family.family, "--data", str(photos), "--out", str(out), *TINY, *flags])
 
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 class TestFamily:
-    """The base tester: a new family in the registry is tested without a new line here."""
-
-    SMALL = {
-        "width": 4,
-        "blocks": 1,
-        "discriminator_width": 4,
-        "encoder_width": 4,
-        "discriminator_downsamplings": 2,
-        "latent": 4,
-        "patches": 16,
-    }
-
     def build(self, family):
-        known = {field.name for field in fields(family.Config)}
-        small = {name: value for name, value in self.SMALL.items() if name in known}
-        return family(family.Config(**small), image_size=32)
+        return family(small(family), image_size=32)
 
     def batch(self, model, count=2, size=(32, 32)):
         sides = model.channels(model.config)
@@ -342,3 +116,109 @@ class TestFamily:
             for part, values in parts.items():
                 for key, value in values.items():
                     assert getattr(getattr(config, part), key) == value, (preset, key)
+
+    def test_each_phase_changes_the_networks_that_it_trains_and_no_other(
+        self, family, photos, tmp_path, monkeypatch
+    ):
+        config = command(family, photos, tmp_path)
+        declared = family.phases
+        for name in [phase.name for phase in self.build(family).phases()]:
+            # A step of the others at a rate of 0 leaves every weight where it was.
+            monkeypatch.setattr(
+                family,
+                "phases",
+                lambda model, name=name: tuple(
+                    replace(phase, rate=float(phase.name == name)) for phase in declared(model)
+                ),
+            )
+            learner = Learner(config, Accelerator(cpu=True))
+            before = copy.deepcopy(dict(learner.networks.named_parameters()))
+            learner.step([self.batch(learner.model)])
+            changed = {
+                key.split(".")[0]
+                for key, value in learner.networks.named_parameters()
+                if not torch.equal(value, before[key])
+            }
+            (phase,) = [phase for phase in learner.phases if phase.name == name]
+            assert changed == set(phase.trains)
+
+    def test_two_steps_fit_a_tiny_batch_better(self, family):
+        model = self.build(family)
+        batch = self.batch(model)
+        for phase in model.phases():
+            networks = [model.networks[name] for name in phase.trains]
+            optimizer = torch.optim.Adam(
+                [p for network in networks for p in network.parameters()], lr=1e-3
+            )
+
+            def loss(phase=phase):
+                # The same z, dropout and places every time.
+                torch.manual_seed(0)
+                cache = {}
+                for before in model.phases():
+                    losses = before.losses(batch, cache)
+                    if before is phase or before.name == phase.name:
+                        return sum(losses.values())
+
+            first = loss()
+            for _ in range(2):
+                optimizer.zero_grad()
+                loss().backward()
+                optimizer.step()
+            assert loss() < first
+
+    def test_translators_take_every_size_that_they_say(self, family):
+        model = self.build(family).eval()
+        channels = model.channels(model.config)
+        for direction, name in family.translators.items():
+            network = model.networks[name]
+            assert isinstance(network, Generator)
+            for rows, columns in ((1, 1), (2, 1), (1, 3)):
+                size = [max(network.minimum, n * network.multiple) for n in (rows, columns)]
+                made = network(torch.rand(1, channels[direction[0]], *size))
+                assert made.shape == (1, channels[direction[2]], *size)
+
+    def test_weights_come_back_as_they_were(self, family, tmp_path):
+        model = self.build(family).eval()
+        shipped = nn.ModuleDict({name: model.networks[name] for name in family.ships})
+        config = WeightsConfig(1, family.family, "disc", "square", 32, to_json(model.config))
+        save_weights(tmp_path, config, shipped, torch.float32)
+        weights = load_weights(tmp_path)
+        assert weights.config == config and weights.settings == model.config
+        back = nn.ModuleDict(weights.networks)
+        assert differing(shipped.state_dict(), back.state_dict()) == []
+        batch = self.batch(model)
+        with torch.no_grad():
+            pictures = [family.sample(networks, batch) for networks in (shipped, back)]
+        assert differing(*pictures) == []
+
+    def test_two_and_two_steps_equal_four(self, family, photos, tmp_path):
+        Trainer(command(family, photos, tmp_path / "whole")).run()
+        stop_after(Trainer(command(family, photos, tmp_path / "halves")), 2)
+        torch.manual_seed(99)
+        Trainer(command(family, photos, tmp_path / "halves")).run()
+        assert_equal_runs(tmp_path / "whole", tmp_path / "halves")
+        # The average of a run without --ema off ships; here it is looked at from outside.
+        weights = load_weights(tmp_path / "whole" / "weights")
+        averages = state_of(tmp_path / "whole")["learner"]["ema"]
+        for key, value in nn.ModuleDict(weights.networks).state_dict().items():
+            assert torch.allclose(value, averages[key], atol=1e-3, rtol=1e-3), key
+
+    def test_what_translates_keeps_the_pixels_and_what_does_not_says_so(self, family, tmp_path):
+        model = self.build(family)
+        shipped = {name: model.networks[name] for name in family.ships}
+        config = WeightsConfig(1, family.family, "disc", "square", 32, to_json(model.config))
+        save_weights(tmp_path, config, shipped)
+        photo = Image.new("RGB", (83, 47), "teal")
+        if not family.translators:
+            with pytest.raises(UserError, match="translate"):
+                Translator.load(tmp_path, "cpu")
+            return
+        translator = Translator.load(tmp_path, "cpu")
+        assert set(translator.directions) == set(family.translators)
+        for direction in ("a2b", "b2a"):
+            if direction in family.translators:
+                assert translator.translate(photo, direction).size == photo.size
+            else:
+                with pytest.raises((UserError, ValueError), match="a2b"):
+                    translator.translate(photo, direction)
