@@ -1,4 +1,4 @@
-"""FID and KID: how far translations are from real photos of the domain they are meant for.
+"""FID and KID: how far what networks make is from real photos of the domain it is meant for.
 
 The arithmetic is torch-fidelity's, an optional package; here is which pictures go in.
 """
@@ -7,19 +7,21 @@ import logging
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from cyclegan.config import DataConfig
-from cyclegan.data import centred, training_image
+from cyclegan.data import Photos, centred
 from cyclegan.extractor import INCEPTION, EvaluationError, load_extractor
 from cyclegan.images import ImageError
 from cyclegan.models import Model, Networks
-from cyclegan.photos import SIDES, folders, list_images, readable_images
+from cyclegan.models.base import fixed_noise
+from cyclegan.photos import folders, list_images, readable_images
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +34,10 @@ class Evaluation:
     """What was measured, in which features, and how.
 
     Attributes:
-        scores: for every direction "fid_a2b", "kid_a2b" (the mean over subsets) and "kid_a2b_std"
-            (their standard deviation; none when every subset is all there is), and the means over
-            directions "fid" and "kid". Lower is better.
+        scores: for every direction, "z2a" being that of images made from noise, "fid_a2b",
+            "kid_a2b" (the mean over subsets) and "kid_a2b_std" (their standard deviation; none when
+            every subset is all there is), and the means over directions "fid" and "kid". Lower is
+            better. Beside them what the family measures by itself, as a mean over batches.
         extractor: `INCEPTION`, or the stem of the file whose features were compared.
         protocol: one sentence from which the measurement can be repeated.
     """
@@ -51,26 +54,30 @@ class Evaluation:
 def title(key: str, extractor: str) -> str:
     """Name a score for people: "FID A→B", which other features than Inception's never are."""
     metric, *rest = key.split("_")
+    if metric not in ("fid", "kid"):
+        return key.replace("_", " ")
     if extractor == INCEPTION:
         name, features = metric.upper(), ""
     else:
         name = "Fréchet distance" if metric == "fid" else metric.upper()
         features = f" ({extractor})"
-    words = {"a2b": "A→B", "b2a": "B→A", "std": "deviation"}
+    words = {"a2b": "A→B", "b2a": "B→A", "z2a": "z→A", "std": "deviation"}
     return " ".join([name, *(words.get(word, word) for word in rest)]) + features
 
 
 class Evaluator:
-    """Compares translations of test photos with real ones, as often as networks change.
+    """Compares what networks make with real test photos, as often as networks change.
 
     Where a domain has no test folder, its training photos stand in; the protocol says so. Photos
-    are cut as probes are. Features of real photos are kept, so evaluating again costs less.
+    are cut as probes are. Where z chooses among translations, every photo has a z of its own;
+    where z is all there is, there are as many fakes as real photos. Every z is the same each time.
+    Features of real photos are kept, so evaluating again costs less.
 
     Nothing here touches the random state of torch, NumPy or Python, or the networks' mode; it all
     runs in full precision, as weights that ship do.
 
     Args:
-        family: says which network translates in which direction.
+        family: says which network translates in which direction, or makes images from z.
         config: says where photos are and how they are cut.
         channels: of the images of each domain, by its letter.
         device: where the networks are.
@@ -97,20 +104,24 @@ class Evaluator:
         self.device = device
         self.seed = seed
         self.kid_subsets = kid_subsets
-        tests = folders(config, "test")
-        self.split = {side: "test" if list_images(tests[side]) else "training" for side in SIDES}
-        self.files = {
+        sides = tuple(channels)
+        tests, trained = folders(config, "test", sides), folders(config, "train", sides)
+        self.split = {side: "test" if list_images(tests[side]) else "training" for side in sides}
+        files = {
             side: readable_images(
-                tests[side] if self.split[side] == "test" else folders(config)[side], side
+                tests[side] if self.split[side] == "test" else trained[side],
+                side,
+                layout=config.layout,
             )
-            for side in SIDES
+            for side in sides
         }
-        for side, files in self.files.items():
-            if len(files) < 2:
+        for side, listed in files.items():
+            if len(listed) < 2:
                 raise EvaluationError(
                     f"FID and KID need two {self.split[side]} photos of domain {side.upper()} at "
-                    f"least; {files[0].parent} has one that can be read."
+                    f"least; {listed[0].parent} has one that can be read."
                 )
+        self.photos = Photos(files, replace(self.config, cache="none"), seed, channels)
         with _undisturbed(device):
             self.extractor = load_extractor(extractor, config.image_size, device)
         self._real: dict[str, Tensor] = {}
@@ -120,26 +131,34 @@ class Evaluator:
 
         Raises EvaluationError when the features are no numbers that can be compared.
         """
-        translators = {way: networks[name] for way, name in self.family.translators.items()}
         modes = {
-            part: part.training for network in translators.values() for part in network.modules()
+            part: part.training for name in self.family.ships for part in networks[name].modules()
         }
         try:
             with _undisturbed(self.device):
                 for part in modes:
                     part.training = False
-                return self._evaluate(translators)
+                return self._evaluate(networks)
         finally:
             for part, mode in modes.items():
                 part.training = mode
 
-    def _evaluate(self, translators: Mapping[str, nn.Module]) -> Evaluation:
+    def _evaluate(self, networks: Networks) -> Evaluation:
         from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
         from torch_fidelity.metric_kid import kid_features_to_metric
         from torch_fidelity.version import __version__
 
-        self._real = self._real or {side: self._features(side) for side in SIDES}
-        fakes = {way: self._features(way[0], network) for way, network in translators.items()}
+        self._real = self._real or {
+            side: self._features(self._images(side), side) for side in self.channels
+        }
+        fakes = {
+            way: self._features(self._translated(way[0], networks[name]), way[0])
+            for way, name in self.family.translators.items()
+        }
+        if self.family.generator is not None:
+            generator = networks[self.family.generator]
+            made = self._generated(generator, len(self._real["a"]))
+            fakes["z2a"] = self._features(made, "a")
         subset = min([KID_SUBSET, *(len(f) for f in [*fakes.values(), *self._real.values()])])
         scores: dict[str, float] = {}
         counts = []
@@ -159,12 +178,16 @@ class Evaluator:
             scores[f"fid_{way}"] = fid["frechet_inception_distance"]
             scores[f"kid_{way}"] = kid["kernel_inception_distance_mean"]
             scores[f"kid_{way}_std"] = kid["kernel_inception_distance_std"]
+            origin = "noise"
+            if source != "z":
+                origin = f"{self.split[source]} photos of {source.upper()}"
             counts.append(
-                f"{way}: {len(fake)} fakes from {self.split[source]} photos of {source.upper()} "
-                f"against {len(real)} {self.split[target]} photos of {target.upper()}"
+                f"{way}: {len(fake)} fakes from {origin} against {len(real)} {self.split[target]} "
+                f"photos of {target.upper()}"
             )
         for metric in ("fid", "kid"):
             scores[metric] = sum(scores[f"{metric}_{way}"] for way in fakes) / len(fakes)
+        scores |= self._measured(networks)
         size = self.config.image_size
         protocol = (
             f"{'; '.join(counts)}; from the middle of each photo a square of "
@@ -175,14 +198,39 @@ class Evaluator:
         )
         return Evaluation(scores, self.extractor.name, protocol)
 
-    def _features(self, side: str, network: nn.Module | None = None) -> Tensor:
-        features = []
-        for images in self._images(side):
-            images = images.to(self.device)
-            features.append(self.extractor(images if network is None else network(images)))
+    def _measured(self, networks: Networks) -> dict[str, float]:
+        """What the family alone can tell of all the photos."""
+        sums: dict[str, float] = {}
+        count = 0
+        for made in zip(*(self._images(side) for side in self.channels), strict=False):
+            batch = dict(zip((f"real_{side}" for side in self.channels), made, strict=True))
+            found = self.family.measure(networks, batch)
+            if not found:
+                break
+            count += len(made[0])
+            for name, value in found.items():
+                sums[name] = sums.get(name, 0.0) + value * len(made[0])
+        return {name: total / count for name, total in sums.items()}
+
+    def _features(self, batches: Iterator[Tensor], side: str) -> Tensor:
+        features = [self.extractor(images) for images in batches]
         if sum(len(batch) for batch in features) < 2:
             raise EvaluationError(f"The photos of domain {side.upper()} cannot be read any more.")
         return torch.cat(features)
+
+    def _translated(self, side: str, network: nn.Module) -> Iterator[Tensor]:
+        latent, first = getattr(network, "latent", 0), 0
+        for images in self._images(side):
+            if latent:
+                yield network(images, fixed_noise(len(images), latent, images, first))
+            else:
+                yield network(images)
+            first += len(images)
+
+    def _generated(self, network: nn.Module, count: int) -> Iterator[Tensor]:
+        latent, like = cast(int, network.latent), torch.empty(0, device=self.device)
+        for first in range(0, count, BATCH):
+            yield network(fixed_noise(min(BATCH, count - first), latent, like, first))
 
     def _images(self, side: str) -> Iterator[Tensor]:
         # What is drawn from it changes nothing, since the cut is fixed.
@@ -190,18 +238,18 @@ class Evaluator:
 
         def load(file: Path) -> Tensor | None:
             try:
-                return training_image(file, self.config, random, self.channels[side])
+                return self.photos.load(side, file, random)
             except ImageError as error:
                 logger.warning("Skipped %s: %s", file, error)
                 return None
 
-        files = self.files[side]
+        files = self.photos.files[side]
         with ThreadPoolExecutor(max_workers=BATCH) as threads:
             for start in range(0, len(files), BATCH):
                 loaded = threads.map(load, files[start : start + BATCH])
                 images = [image for image in loaded if image is not None]
                 if images:
-                    yield torch.stack(images)
+                    yield torch.stack(images).to(self.device)
 
 
 @contextmanager

@@ -139,7 +139,9 @@ class Recorder:
             step, {name: made for name, made in pictures.items() if name not in self.probes}
         )
         if self.family.translators:
-            measures = measure(pictures, tuple(self.family.translators)) | self.measured()
+            measures = measure(pictures, tuple(self.family.translators))
+            if found := self.measured():
+                measures["measured"] = found
             self.write(step, "probes", measures)
             for line in self.watch.update(measures, step):
                 self.write(step, "alarm", line)

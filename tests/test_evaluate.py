@@ -20,6 +20,10 @@ from cyclegan.config import DataConfig
 from cyclegan.evaluate import Evaluation, Evaluator, title
 from cyclegan.extractor import INCEPTION, EvaluationError
 from cyclegan.models import CycleGAN
+from cyclegan.models.base import fixed_noise
+from cyclegan.models.bicyclegan import BicycleGAN
+from cyclegan.models.dcgan import DCGAN
+from cyclegan.models.pix2pix import Pix2Pix
 from cyclegan.runs import read_metrics
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
@@ -51,6 +55,28 @@ class Affine(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.factor * (images + 1) - 1 + self.shift / 127.5
+
+
+class Plain(nn.Module):
+    """A generator of one plain grey."""
+
+    latent = 2
+
+    def __init__(self, value: int):
+        super().__init__()
+        self.value = value
+
+    def forward(self, z: Tensor) -> Tensor:
+        return torch.full((len(z), 3, 16, 16), self.value / 127.5 - 1)
+
+
+class Sign(nn.Module):
+    """A generator that paints white or black as its z is positive or negative."""
+
+    latent = 1
+
+    def forward(self, images: Tensor, z: Tensor) -> Tensor:
+        return torch.ones_like(images) * z.sign()[:, :, None, None]
 
 
 class Registered(FeatureExtractorBase):
@@ -180,6 +206,42 @@ class TestScores:
         data = plain_photos(trainA=grey, trainB=grey + 10)
         assert evaluate(data, tiny, channels=1).scores["fid"] == pytest.approx(300, abs=0.01)
 
+    def test_images_from_noise_are_compared_with_real_ones(self, plain_photos, tiny):
+        data = plain_photos(train=COLOURS)
+        config = DataConfig(data=data, image_size=16)
+        found = Evaluator(DCGAN, config, {"a": 3}, CPU, tiny).evaluate({"generator": Plain(100)})
+        gap = COLOURS.mean(0) - 100
+        spread = np.trace(np.cov(COLOURS, rowvar=False))
+        assert found.scores["fid"] == pytest.approx(gap @ gap + spread, rel=1e-4)
+        assert found.scores["fid_z2a"] == found.scores["fid"]
+        assert "z2a: 6 fakes from noise against 6 training photos of A" in found.protocol
+
+    def test_where_z_chooses_answers_their_distance_is_measured(self, plain_photos, tiny):
+        data = plain_photos(trainA=COLOURS, trainB=COLOURS)
+        config = DataConfig(data=data, image_size=16)
+        networks = {"generator_ab": Sign(), "encoder_b": nn.Identity()}
+        both = {"a": 3, "b": 3}
+        scores = Evaluator(BicycleGAN, config, both, CPU, tiny).evaluate(networks).scores
+        # Black for a negative z, white for a positive one: of 8 fixed z, so many pairs differ.
+        positive = (fixed_noise(8, 1, torch.zeros(1)) > 0).sum().item()
+        assert scores["answers"] == pytest.approx(positive * (8 - positive) / 28)
+        assert scores["answers"] > 0
+        assert scores["answers_fixed"] == 0
+
+    def test_halves_of_pictures_are_sides(self, tmp_path, tiny):
+        (tmp_path / "train").mkdir()
+        for index, (a, b) in enumerate(zip(COLOURS.tolist(), COLOURS[::-1].tolist(), strict=True)):
+            picture = Image.new("RGB", (48, 20), tuple(a))
+            picture.paste(tuple(b), (24, 0, 48, 20))
+            picture.save(tmp_path / "train" / f"{index}.png")
+        config = DataConfig(data=tmp_path, image_size=16, layout="ab")
+        measuring = Evaluator(Pix2Pix, config, {"a": 3, "b": 3}, CPU, tiny)
+        # The same colours in another order.
+        found = measuring.evaluate({"generator_ab": nn.Identity()})
+        assert found.scores["fid_a2b"] == pytest.approx(0, abs=1e-3)
+        found = measuring.evaluate({"generator_ab": Affine(1, 10)})
+        assert found.scores["fid_a2b"] == pytest.approx(300, abs=0.01)
+
 
 class TestProtocol:
     def test_it_says_what_was_compared_and_how(self, plain_photos, tiny):
@@ -224,6 +286,8 @@ class TestProtocol:
         assert title("kid_b2a", INCEPTION) == "KID B→A"
         assert title("fid", "tiny") == "Fréchet distance (tiny)"
         assert title("kid_a2b_std", "tiny") == "KID A→B deviation (tiny)"
+        assert title("fid_z2a", INCEPTION) == "FID z→A"
+        assert title("answers_fixed", INCEPTION) == "answers fixed"
 
 
 class TestTrainingIsNotDisturbed:

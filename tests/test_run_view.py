@@ -93,6 +93,20 @@ def test_distances_are_called_by_what_they_are(extractor: str, title: str) -> No
     assert (kid["low"], kid["values"], kid["high"]) == ([0.4], [0.5], [0.6])
 
 
+def test_answers_have_a_chart_of_their_own() -> None:
+    of = run({"step": 1, "kind": "probes", "measured": {"answers": 0.2, "answers_fixed": 0.0}})
+    found = chart(of, "Answers to one picture")
+    labels = [(curve["label"], curve["values"]) for curve in found["curves"]]
+    assert labels == [("different z", [0.2]), ("the same z", [0.0])]
+
+
+def test_of_one_direction_the_mean_is_not_told_again() -> None:
+    scores = {"fid": 2, "fid_z2a": 2}
+    of = run({"step": 1, "kind": "evaluation", "scores": scores, "extractor": "t", "protocol": ""})
+    (curve,) = chart(of, "Fréchet distance (t)")["curves"]
+    assert curve["label"] == "z → A"
+
+
 def test_an_alarm_that_is_over_does_not_repeat_what_to_do() -> None:
     alarm = {"kind": "alarm", "message": "A → B has inverted: start anew."}
     of = run({"step": 1, "active": True, **alarm}, {"step": 2, "active": False, **alarm})

@@ -20,8 +20,10 @@ NAMES = {
     "cycle": "training.loss_cycle",
     "identity": "training.loss_identity",
     "luminance": "training.loss_luminance",
+    "answers": "training.answers",
+    "answers_fixed": "training.answers_fixed",
 }
-"""Phases and losses that have a name in every language; others are called what models call them."""
+"""What has a name in every language; other phases and losses are called what models call them."""
 
 Rows = list[tuple[int, float]]
 
@@ -119,6 +121,12 @@ def _probes(run: Run, language: Language) -> Iterator[dict[str, Any]]:
                     label = say(language, "training.chart_of", direction=label, measure=measure)
                 lines.append(_curve(label, colour, rows, dashed=bool(dashed)))
         yield from _chart(say(language, heading), lines, say(language, note))
+    lines = [
+        _curve(_spoken(name, language), colour, rows)
+        for colour, (name, rows) in enumerate(_series(run, "probes", "measured").items())
+    ]
+    note = say(language, "training.chart_answers_note")
+    yield from _chart(say(language, "training.chart_answers"), lines, note)
 
 
 def _rates(run: Run, language: Language) -> Iterator[dict[str, Any]]:
@@ -141,9 +149,10 @@ def _distances(run: Run, language: Language) -> Iterator[dict[str, Any]]:
     names = labels(run)
     for kind in ("fid", "kid"):
         lines = []
-        for colour, direction in enumerate(("a2b", "b2a", "")):
+        for colour, direction in enumerate(("a2b", "b2a", "z2a", "")):
             key = "_".join(filter(None, (kind, direction)))
-            if key not in scores:
+            # Of one direction, the mean over directions says nothing more.
+            if key not in scores or (not direction and len(lines) == 1):
                 continue
             # The mean of both directions dashed, in a colour of its own.
             label = _arrow(direction, names) if direction else say(language, "training.mean")
