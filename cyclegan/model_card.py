@@ -32,6 +32,7 @@ class CardInfo:
             text becomes the name of a licence that the Hub lists as "other".
         family: the kind of model.
         directions: those the model translates in; the first one is shown in the examples.
+        takes_z: whether z chooses what it makes.
         settings: how it was trained: flags and their values.
         losses: the last value of every loss.
         steps, seconds, machine: how long it was trained, and on what; 0 steps for "unknown".
@@ -49,6 +50,7 @@ class CardInfo:
     license: str | None = None
     family: str = "cyclegan"
     directions: tuple[str, ...] = ("a2b", "b2a")
+    takes_z: bool = False
     settings: Mapping[str, object] = field(default_factory=dict)
     losses: Mapping[str, float] = field(default_factory=dict)
     steps: int = 0
@@ -107,28 +109,31 @@ def _summary(info: CardInfo) -> str:
 
 def _usage(info: CardInfo) -> str:
     weights = info.hub_name or f"weights/{info.name}"
-    if not info.directions:
-        return f"""## Use
-
-```bash
-python app.py --weights {weights}
-```"""
-    direction = info.directions[0]
-    return f"""## Use
-
-```bash
-python -m cyclegan translate photo.jpg --weights {weights} --direction {direction} --output made
-python app.py --weights {weights}
-```
-
-```python
-from PIL import Image
+    commands, lines = [], []
+    if info.directions:
+        direction = info.directions[0]
+        flags = f"--weights {weights} --direction {direction} --output made"
+        commands.append(f"python -m cyclegan translate photo.jpg {flags}")
+        lines.append(f"""from PIL import Image
 
 from cyclegan.translator import Translator
 
 translator = Translator.load("{weights}")
-translator.translate(Image.open("photo.jpg"), "{direction}").save("translated.png")
-```"""
+translator.translate(Image.open("photo.jpg"), "{direction}").save("translated.png")""")
+    if info.takes_z:
+        photo = "--photo photo.jpg " if info.directions else ""
+        drawn = "generator.draw(16, seed=0)"
+        made = f"generator.generate({drawn})"
+        if info.directions:
+            made = f'[generator.translate("photo.jpg", z) for z in {drawn}]'
+        commands.append(f"python -m cyclegan generate {weights} {photo}--output made")
+        lines.append(f"""from cyclegan.generator import Generator
+
+generator = Generator.load("{weights}")
+pictures = {made}""")
+    commands.append(f"python app.py --weights {weights}")
+    shell, python = "\n".join(commands), "\n\n".join(lines)
+    return f"## Use\n\n```bash\n{shell}\n```\n\n```python\n{python}\n```"
 
 
 def _data(info: CardInfo) -> str:

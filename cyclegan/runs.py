@@ -142,6 +142,7 @@ class RunWriter:
             license=data.license or None,
             family=family.family,
             directions=tuple(family.translators),
+            takes_z=family.generator is not None or family.encoder is not None,
             settings=settings(config),
             losses=losses,
             steps=step,

@@ -254,6 +254,40 @@ def test_cut_compares_places_and_not_colours():
     assert same < unlike
 
 
+class Pixels(nn.Module):
+    """A generator that changes nothing, whose features are the pixels; it remembers its inputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.given: list[torch.Tensor] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.given.append(x)
+        return x
+
+    def features(self, x: torch.Tensor) -> list[torch.Tensor]:
+        return [x]
+
+
+@pytest.mark.parametrize("flips", [True, False])
+def test_fastcut_compares_half_of_the_photos_mirrored_with_them_mirrored_back(flips):
+    config = CUTConfig(
+        **{"width": 4, "blocks": 1, "discriminator_width": 4, "discriminator_downsamplings": 2},
+        **{"lambda_identity": 0.0, "patches": 32 * 32, "flip_equivariance": flips},
+    )
+    model = CUT(config, 32)
+    model.networks["generator_ab"], model.networks["projections"] = Pixels(), nn.Identity()
+    batch = {"real_a": torch.rand(1, 3, 32, 32), "real_b": torch.rand(1, 3, 32, 32)}
+    losses = [model.generator_losses(batch, {})["contrast"].item() for _ in range(20)]
+    assert max(losses) == pytest.approx(min(losses), rel=1e-4)
+    photo, given = batch["real_a"], model.networks["generator_ab"].given
+    assert all(torch.equal(x, photo) or torch.equal(x, photo.flip(3)) for x in given)
+    assert (0 < sum(torch.equal(x, photo) for x in given) < 20) == flips
+    # In evaluation mode nothing is left to chance.
+    model.eval().generator_losses(batch, {})
+    assert torch.equal(given[-1], photo)
+
+
 def test_the_identity_of_cut_is_that_of_b():
     config = CUTConfig(width=4, blocks=1, discriminator_width=4, discriminator_downsamplings=2)
     model = CUT(config, 32).eval()

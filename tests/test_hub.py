@@ -234,7 +234,7 @@ def validated(card: str) -> dict[str, object]:
     data = yaml.safe_load(card.split("---\n")[1])
     assert set(data) <= {"license", "license_name", "library_name", "pipeline_tag", "tags"}
     assert all(isinstance(text, str) for text in [*data.pop("tags"), *data.values()])
-    assert data["pipeline_tag"] == "image-to-image"
+    assert data["pipeline_tag"] in ("image-to-image", "unconditional-image-generation")
     assert data.get("license", "mit") in HUB_LICENSES
     assert ("license_name" in data) == (data.get("license") == "other")
     return ModelCard(card).data.to_dict()
@@ -254,6 +254,14 @@ def test_model_card() -> None:
         "Faces were never tried.",
     ):
         assert text in card
+
+
+def test_model_card_of_images_from_noise() -> None:
+    card = model_card(replace(FRUIT, directions=(), takes_z=True, domain_b=""))
+    assert validated(card)["pipeline_tag"] == "unconditional-image-generation"
+    assert "Makes images: apple." in card
+    assert "cyclegan generate weights/fruit --output made\n" in card
+    assert "translate" not in card
 
 
 def test_model_card_of_little_knowledge() -> None:

@@ -1,7 +1,11 @@
 """The base tester: what every family promises. A new one in the registry is tested here unasked."""
 
 import copy
+import re
+import shutil
 from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +15,7 @@ from torch import nn
 from trainings import assert_equal_runs, differing, state_of, stop_after
 
 from cyclegan.cli import parse_training
+from cyclegan.commands import main
 from cyclegan.config import to_json
 from cyclegan.errors import UserError
 from cyclegan.learner import Learner
@@ -33,6 +38,10 @@ TINY = (
     "--image-size 32 --resize 1.1 --batch-size 2 --device cpu --log-every 1 --sample-every 2 "
     "--checkpoint-every 2 --seed 3 --steps 4"
 ).split()
+
+
+def replace_steps(config, steps):
+    return replace(config, training=replace(config.training, steps=steps))
 
 
 def small(family):
@@ -203,6 +212,27 @@ class TestFamily:
         averages = state_of(tmp_path / "whole")["learner"]["ema"]
         for key, value in nn.ModuleDict(weights.networks).state_dict().items():
             assert torch.allclose(value, averages[key], atol=1e-3, rtol=1e-3), key
+
+    def test_its_model_card_tells_what_works(self, family, photos, tmp_path, monkeypatch):
+        Trainer(replace_steps(command(family, photos, tmp_path / "run"), 1)).run()
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "weights").mkdir()
+        shutil.copytree(tmp_path / "run" / "weights", tmp_path / "weights" / "run")
+        Image.new("RGB", (40, 32), "teal").save("photo.jpg")
+        card = (tmp_path / "weights" / "run" / "README.md").read_text()
+        (python,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+        found: dict[str, Any] = {}
+        exec(python, found)
+        if family.generator or family.encoder:
+            assert len(found["pictures"]) == 16
+        (shell,) = re.findall(r"```bash\n(.*?)```", card, re.DOTALL)
+        for line in shell.splitlines()[:-1]:
+            module, *words = line.removeprefix("python -m ").split()
+            assert (module, main(words)) == ("cyclegan", 0), line
+        if family.translators:
+            with Image.open("translated.png") as translated:
+                assert translated.size == (40, 32)
+            assert Path("made/photo.jpg").is_file()
 
     def test_what_translates_keeps_the_pixels_and_what_does_not_says_so(self, family, tmp_path):
         model = self.build(family)
