@@ -2,7 +2,6 @@
 
 import copy
 import re
-import shutil
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 import pytest
 import torch
 from accelerate import Accelerator
+from hub_client import log_in
+from hub_server import HubServer
 from PIL import Image
 from torch import nn
 from trainings import assert_equal_runs, differing, state_of, stop_after
@@ -38,10 +39,6 @@ TINY = (
     "--image-size 32 --resize 1.1 --batch-size 2 --device cpu --log-every 1 --sample-every 2 "
     "--checkpoint-every 2 --seed 3 --steps 4"
 ).split()
-
-
-def replace_steps(config, steps):
-    return replace(config, training=replace(config.training, steps=steps))
 
 
 def small(family):
@@ -213,13 +210,17 @@ class TestFamily:
         for key, value in nn.ModuleDict(weights.networks).state_dict().items():
             assert torch.allclose(value, averages[key], atol=1e-3, rtol=1e-3), key
 
-    def test_its_model_card_tells_what_works(self, family, photos, tmp_path, monkeypatch):
-        Trainer(replace_steps(command(family, photos, tmp_path / "run"), 1)).run()
+    def test_what_its_model_card_on_the_hub_says_works(self, family, photos, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        (tmp_path / "weights").mkdir()
-        shutil.copytree(tmp_path / "run" / "weights", tmp_path / "weights" / "run")
         Image.new("RGB", (40, 32), "teal").save("photo.jpg")
-        card = (tmp_path / "weights" / "run" / "README.md").read_text()
+        with HubServer() as server:
+            log_in(server, tmp_path, monkeypatch)
+            config = command(family, photos, tmp_path / "run")
+            pushed = replace(config.hub, push_to_hub="tester/made")
+            Trainer(replace(config, hub=pushed)).run()
+            self.follow(family, server.files("tester/made")["README.md"].decode())
+
+    def follow(self, family, card):
         (python,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
         found: dict[str, Any] = {}
         exec(python, found)
