@@ -144,8 +144,6 @@ class Evaluator:
                 part.training = mode
 
     def _evaluate(self, networks: Networks) -> Evaluation:
-        from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
-        from torch_fidelity.metric_kid import kid_features_to_metric
         from torch_fidelity.version import __version__
 
         self._real = self._real or {
@@ -165,19 +163,9 @@ class Evaluator:
         for way, fake in fakes.items():
             source, target = way[0], way[-1]
             real = self._real[target]
-            statistics = [fid_features_to_statistics(features) for features in (fake, real)]
-            fid = fid_statistics_to_metric(*statistics, verbose=False)
-            kid = kid_features_to_metric(
-                fake,
-                real,
-                kid_subsets=self.kid_subsets,
-                kid_subset_size=subset,
-                rng_seed=self.seed,
-                verbose=False,
-            )
-            scores[f"fid_{way}"] = fid["frechet_inception_distance"]
-            scores[f"kid_{way}"] = kid["kernel_inception_distance_mean"]
-            scores[f"kid_{way}_std"] = kid["kernel_inception_distance_std"]
+            found = distances(fake, real, self.seed, self.kid_subsets, subset)
+            scores[f"fid_{way}"] = found.fid
+            scores[f"kid_{way}"], scores[f"kid_{way}_std"] = found.kid, found.kid_std
             origin = "noise"
             if source != "z":
                 origin = f"{self.split[source]} photos of {source.upper()}"
@@ -250,6 +238,43 @@ class Evaluator:
                 images = [image for image in loaded if image is not None]
                 if images:
                     yield torch.stack(images).to(self.device)
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Fréchet distance, kernel distance (the mean over subsets) and its standard deviation."""
+
+    fid: float
+    kid: float
+    kid_std: float
+
+
+def distances(
+    fake: Tensor, real: Tensor, seed: int, kid_subsets: int = 100, subset: int = KID_SUBSET
+) -> Distances:
+    """Compare features of two sets of pictures, [N, D] and [M, D], by torch-fidelity.
+
+    Heusel et al. 2017 and Bińkowski et al. 2018. KID is taken of `kid_subsets` subsets of up to
+    `subset` pictures, drawn by the seed.
+    """
+    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+    from torch_fidelity.metric_kid import kid_features_to_metric
+
+    statistics = [fid_features_to_statistics(features) for features in (fake, real)]
+    fid = fid_statistics_to_metric(*statistics, verbose=False)
+    kid = kid_features_to_metric(
+        fake,
+        real,
+        kid_subsets=kid_subsets,
+        kid_subset_size=min(subset, len(fake), len(real)),
+        rng_seed=seed,
+        verbose=False,
+    )
+    return Distances(
+        fid["frechet_inception_distance"],
+        kid["kernel_inception_distance_mean"],
+        kid["kernel_inception_distance_std"],
+    )
 
 
 @contextmanager

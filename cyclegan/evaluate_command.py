@@ -1,0 +1,107 @@
+"""`python -m cyclegan evaluate`."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from cyclegan.errors import UserError
+
+if TYPE_CHECKING:
+    from cyclegan.judge import Judgement
+    from cyclegan.measures import Mean
+    from cyclegan.translator import Translator
+
+
+class EvaluateError(UserError):
+    """Weights that cannot be measured as asked."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure weights, or every checkpoint of a run, on photos, and print a table a direction.
+
+    How often translations are taken for the other domain, whether they can be told from real
+    photos, FID and KID, what gets lost on the way there and back, and what changes that should
+    not; each with its 95% interval.
+    """
+
+    weights: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER|RUN|USER/NAME…")
+    ]
+    """Weights folders, runs with their checkpoints, repositories on the Hugging Face Hub."""
+    data: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """A folder as for training: trainA and trainB, and for a fair judgement testA and testB."""
+    output: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Write the measures there as JSON too."""
+    feature_extractor: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
+    """The Inception weights of torch-fidelity or a network as TorchScript, for FID and KID; by
+    default Inception, or, where it cannot be downloaded, the classifier's features."""
+    most: int = 500
+    """Photos of each domain at most, drawn by the seed."""
+    steps: int = 400
+    """Of the training of each classifier."""
+    seed: int = 0
+    """Of everything that is drawn."""
+
+    def run(self) -> int:
+        import torch
+
+        from cyclegan.config import DataConfig
+        from cyclegan.files import write_text
+        from cyclegan.judge import Judge
+        from cyclegan.translator import best_device
+
+        if self.steps < 1 or self.most < 2:
+            raise EvaluateError("--steps must be at least 1, and --most at least 2.")
+        device = torch.device(best_device())
+        config = DataConfig(data=self.data)
+        judge = Judge(config, self.most, self.feature_extractor, self.steps, self.seed, device)
+        judgements = []
+        for translator in self._translators():
+            print(f"Measuring {translator.info.name} …", file=sys.stderr)
+            judgements.append(judge.judge(translator))
+            print(_table(judgements[-1]))
+        if self.output is not None:
+            text = ",\n".join(judgement.to_json().rstrip() for judgement in judgements)
+            write_text(self.output, f"[\n{text}\n]\n")
+        return 0
+
+    def _translators(self) -> "Iterator[Translator]":
+        from cyclegan.checkpoint import list_checkpoints
+        from cyclegan.runs import CHECKPOINTS, RUN, checkpoint_weights
+        from cyclegan.translator import Info, Translator
+
+        for source in self.weights:
+            folder = Path(source)
+            if not (folder / RUN).is_file():
+                yield Translator.load(source)
+                continue
+            steps = [int(path.stem) for path in list_checkpoints(folder / CHECKPOINTS)]
+            if not steps:
+                raise EvaluateError(f"{folder} has no checkpoints yet; let it train on.")
+            for step in sorted(steps):
+                weights = checkpoint_weights(folder, step)
+                labels = {"a": weights.config.label_a, "b": weights.config.label_b}
+                name, size = f"{folder.name}, step {step:,}", weights.config.image_size
+                yield Translator(weights, Info(source, name, None, labels, size))
+
+
+def _table(judgement: "Judgement") -> str:
+    ways = judgement.measures
+    names = list(dict.fromkeys(name for found in ways.values() for name in found))
+    head = ["", *(way.replace("2", " → ").upper() for way in ways)]
+    rows = [
+        [name, *(_cell(found[name]) if name in found else "–" for found in ways.values())]
+        for name in names
+    ]
+    lines = [head, ["---", *["---:" for _ in ways]], *rows]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return f"## {judgement.name}\n\n{table}\n\n{judgement.protocol}\n"
+
+
+def _cell(measure: "Mean | float") -> str:
+    return f"{measure:.4g}"

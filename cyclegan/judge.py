@@ -1,0 +1,237 @@
+"""What weights are worth: translations of photos that no training saw, in numbers.
+
+Photos go through the same door as everywhere, `Translator`, whole, with the short side that photos
+had in training. Where pictures are classified or compared as sets, it is by their middle square.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from cyclegan.classifier import Classifier, train_classifier
+from cyclegan.config import DataConfig, Direction
+from cyclegan.evaluate import distances
+from cyclegan.extractor import DownloadError, EvaluationError, Extractor, load_extractor
+from cyclegan.images import to_tensor
+from cyclegan.measures import (
+    Mean,
+    error,
+    luminance_correlation,
+    mean,
+    psnr,
+    similarity,
+)
+from cyclegan.models import FAMILIES
+from cyclegan.photos import folders, list_images, pairs, readable_images
+from cyclegan.translator import Translator, prepare
+
+logger = logging.getLogger(__name__)
+
+HELD_BACK = 5
+"""Where there are no test photos, one in so many training photos is held back for them."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was measured of one set of weights.
+
+    Attributes:
+        name: of the weights.
+        measures: by direction, then by name; a mean over pictures with its interval, or a number.
+        protocol: sentences from which the measurement can be repeated.
+    """
+
+    name: str
+    measures: Mapping[Direction, Mapping[str, Mean | float]]
+    protocol: str
+
+    def to_json(self) -> str:
+        """Write it as JSON."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+
+@dataclass
+class Judge:
+    """Measures weights on the photos of a data folder; what does not depend on them is kept.
+
+    Args:
+        data: the folder, as for training, with testA and testB or without.
+        most: of each domain, so many test and so many training photos at most, drawn by the seed.
+        extractor: a file for FID and KID, see `load_extractor`; None for Inception, or, where that
+            cannot be downloaded, the features of the classifier.
+        steps: of each classifier's training.
+        seed: of what is drawn, of the classifiers, of bootstrap samples and of KID's subsets.
+        device: for networks.
+
+    Raises DataError or EvaluationError when photos are missing or too few.
+    """
+
+    data: DataConfig
+    most: int = 500
+    extractor: Path | None = None
+    steps: int = 400
+    seed: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def judge(self, translator: Translator) -> Judgement:
+        """Measure one set of weights in all its directions."""
+        family = FAMILIES[translator.weights.config.model]
+        paired = family.data == "paired"
+        tests, trained = self._files(paired)
+        size = translator.info.image_size
+        short = max(size, (translator.weights.config.short_sides or (0,))[0])
+        photos = {side: [_sized(file, short) for file in tests[side]] for side in "ab"}
+        real = {side: _middles(photos[side], size) for side in "ab"}
+        known = {
+            side: _middles([_sized(file, short) for file in trained[side]], size) for side in "ab"
+        }
+        domains = train_classifier(known["a"], known["b"], self.steps, self.seed, self.device)
+        extractor = self._extractor(domains, size)
+        measures: dict[Direction, dict[str, Mean | float]] = {}
+        for way in translator.directions:
+            measures[way] = found = {}
+            source, target = photos[way[0]], photos[way[2]]
+            fakes = [translator.translate(photo, way) for photo in source]
+            fake = _middles(fakes, size)
+            found |= self._taken(domains, way, real, fake)
+            found["two-sample accuracy"] = self._told_apart(real[way[2]], fake)
+            found |= self._distances(extractor, fake, real[way[2]])
+            found["luminance correlation"] = self._mean(
+                map(luminance_correlation, _units(source), _units(fakes))
+            )
+            found["change"] = self._mean(map(error, _units(source), _units(fakes)))
+            same = (translator.translate(photo, way) for photo in target)
+            found["identity error"] = self._mean(map(error, _units(target), _units(same)))
+            if paired:
+                found["error"] = self._mean(map(error, _units(target), _units(fakes)))
+                found["PSNR, dB"] = self._mean(map(psnr, _units(target), _units(fakes)))
+            back: Direction = "b2a" if way == "a2b" else "a2b"
+            if back in translator.directions:
+                recovered = [translator.translate(made, back) for made in fakes]
+                for name, compare in (
+                    ("cycle error", error),
+                    ("cycle PSNR, dB", psnr),
+                    ("cycle SSIM", similarity),
+                ):
+                    found[name] = self._mean(map(compare, _units(source), _units(recovered)))
+        labels = translator.info.labels
+        protocol = (
+            f"{len(photos['a'])} test photos of {labels['a']} and {len(photos['b'])} of "
+            f"{labels['b']}, whole, their short side {short} pixels, through Translator.translate; "
+            f"sets are compared by the middle square at {size}×{size} pixels. Classifiers: "
+            f"ShuffleNet V2 ×0.5 from scratch, {self.steps} steps; that of the domains on "
+            f"{len(known['a'])} and {len(known['b'])} training photos, that of the two-sample test "
+            "on half of the real photos against half of the fakes, judged on the other halves "
+            f"(50% is perfect). {extractor.protocol}. Seed {self.seed}; intervals hold the middle "
+            "95% of 1000 bootstrap samples."
+        )
+        return Judgement(translator.info.name, measures, protocol)
+
+    def _files(self, paired: bool) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
+        """Test and training photos of each side, which share none."""
+        roots, test_roots = folders(self.data), folders(self.data, "test")
+        trained = {side: readable_images(roots[side], side) for side in "ab"}
+        tests = {side: list_images(test_roots[side]) for side in "ab"}
+        if all(tests.values()):
+            tests = {side: readable_images(test_roots[side], side) for side in "ab"}
+        else:
+            logger.warning("There are no test photos; every fifth training photo is held back.")
+            tests = {side: trained[side][::HELD_BACK] for side in "ab"}
+            kept = {side: set(tests[side]) for side in "ab"}
+            trained = {side: [f for f in trained[side] if f not in kept[side]] for side in "ab"}
+        if paired:
+            tests = pairs(tests, test_roots if all(test_roots.values()) else roots)
+        random = np.random.default_rng(self.seed)
+        order = random.permutation(max(map(len, tests.values())))
+        for side in "ab":
+            # Of pairs, the same ones on either side.
+            tests[side] = [tests[side][i] for i in order if i < len(tests[side])][: self.most]
+            drawn = random.permutation(len(trained[side]))[: self.most]
+            trained[side] = [trained[side][i] for i in drawn]
+            for files in (tests[side], trained[side]):
+                if len(files) < 2:
+                    raise EvaluationError(
+                        f"Domain {side.upper()} has {len(files)} photos where 2 are needed; add "
+                        "some to --data."
+                    )
+        return tests, trained
+
+    def _extractor(self, domains: Classifier, size: int) -> Extractor:
+        try:
+            return load_extractor(self.extractor, size, self.device)
+        except DownloadError as reason:
+            logger.warning("%s Comparing the classifier's features instead.", reason)
+        return Extractor(
+            "classifier",
+            "the classifier of the domains",
+            "Features for distances: those of the classifier of the domains",
+            lambda pixels: domains.features(pixels.to(self.device) / 127.5 - 1),
+        )
+
+    def _taken(
+        self, domains: Classifier, way: Direction, real: Mapping[str, Tensor], fake: Tensor
+    ) -> dict[str, Mean | float]:
+        """How often fakes are taken for the target, and what that is worth."""
+        target = way[2] == "b"
+        seen = {
+            name: (domains.is_second(images.to(self.device)) == target).float()
+            for name, images in {**real, "fake": fake}.items()
+        }
+        return {
+            "target rate": mean(seen["fake"], self.seed),
+            "target rate, untranslated": mean(seen[way[0]], self.seed),
+            "classifier on real": mean(torch.cat([1 - seen[way[0]], seen[way[2]]]), self.seed),
+        }
+
+    def _told_apart(self, real: Tensor, fake: Tensor) -> Mean:
+        count = min(len(real), len(fake)) // 2 * 2
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(self.seed))
+        shown, asked = order.chunk(2)
+        judge = train_classifier(real[shown], fake[shown], self.steps, self.seed, self.device)
+        wrong = judge.is_second(real[asked].to(self.device))
+        right = judge.is_second(fake[asked].to(self.device))
+        return mean(torch.cat([~wrong, right]).float(), self.seed)
+
+    def _distances(self, extractor: Extractor, fake: Tensor, real: Tensor) -> dict[str, float]:
+        features = [
+            torch.cat([extractor(batch.to(self.device)) for batch in images.split(32)])
+            for images in (fake, real)
+        ]
+        found = distances(features[0], features[1], self.seed)
+        fid = "FID" if extractor.name.startswith("inception") else "Fréchet distance"
+        where = "" if fid == "FID" else f" ({extractor.name})"
+        return {f"{fid}{where}": found.fid, f"KID{where}": found.kid}
+
+    def _mean(self, values: Iterator[float]) -> Mean:
+        return mean(list(values), self.seed)
+
+
+def _sized(file: Path, short: int) -> Image.Image:
+    image = prepare(file)
+    scale = short / min(image.size)
+    width, height = (max(short, round(scale * side)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def _units(images: Iterator[Image.Image] | Sequence[Image.Image]) -> Iterator[Tensor]:
+    """Pictures as [3, H, W] in [0, 1]."""
+    return (to_tensor(image, 3) / 2 + 0.5 for image in images)
+
+
+def _middles(images: Sequence[Image.Image], size: int) -> Tensor:
+    """The middle squares, [N, 3, size, size] in [-1, 1]."""
+    found = []
+    for image in images:
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        box = (left, top, left + side, top + side)
+        square = image.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
+        found.append(to_tensor(square, 3))
+    return torch.stack(found)

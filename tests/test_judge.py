@@ -1,0 +1,121 @@
+"""`python -m cyclegan evaluate`: measures with known answers, and judgements of known networks."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from trainings import TINY
+
+from cyclegan.classifier import train_classifier
+from cyclegan.cli import train
+from cyclegan.commands import main
+from cyclegan.measures import error, luminance_correlation, mean, psnr, similarity
+
+CPU = torch.device("cpu")
+QUICK = ("--most", "6", "--steps", "3")
+
+
+@pytest.fixture
+def picture() -> torch.Tensor:
+    return torch.rand(3, 24, 32)
+
+
+class TestMeasures:
+    def test_the_interval_of_a_mean(self):
+        values = np.random.default_rng(0).normal(5, 2, 400)
+        found = mean(values, seed=1)
+        assert found.value == pytest.approx(values.mean()) and found.count == 400
+        # Of a normal distribution, 1.96 standard errors to either side.
+        for edge, sign in ((found.low, -1), (found.high, 1)):
+            assert edge == pytest.approx(values.mean() + sign * 1.96 * 2 / 20, abs=0.03)
+        assert mean(values, seed=1) == found
+        assert f"{mean([1, 1], 0):.3g}" == "1 (1–1)"
+
+    def test_errors_of_known_size(self, picture):
+        assert error(picture, picture + 0.1) == pytest.approx(0.1, rel=1e-5)
+        assert psnr(picture, picture + 0.1) == pytest.approx(20, rel=1e-5)
+        assert psnr(picture, picture) == 99
+
+    def test_similarity_is_one_of_equals_and_falls_with_noise(self, picture):
+        assert similarity(picture, picture) == pytest.approx(1, abs=1e-5)
+        found = [similarity(picture, picture + s * torch.randn(3, 24, 32)) for s in (0.02, 0.2)]
+        assert 1 > found[0] > found[1]
+
+    def test_luminance_that_is_kept_exchanged_or_gone(self, picture):
+        assert luminance_correlation(picture, 0.5 * picture + 0.2) == pytest.approx(1)
+        assert luminance_correlation(picture, 1 - picture) == pytest.approx(-1)
+        assert luminance_correlation(picture, torch.ones_like(picture)) == 0
+
+
+@pytest.mark.slow
+def test_a_classifier_tells_what_differs_and_leaves_random_numbers_alone():
+    dark, light = (torch.rand(40, 3, 32, 32) * 0.4 + shade for shade in (-1, 0.6))
+    before = torch.get_rng_state()
+    first = train_classifier(dark[:20], light[:20], 120, 0, CPU)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not first.is_second(dark[20:]).any() and first.is_second(light[20:]).all()
+    again = train_classifier(dark[:20], light[:20], 120, 0, CPU)
+    features = first.features(dark)
+    assert features.shape == (40, 1024)
+    assert torch.equal(features, again.features(dark))
+
+
+def evaluate(output: Path, *arguments: object) -> list[dict]:
+    assert main(["evaluate", *map(str, arguments), *QUICK, "--output", str(output)]) == 0
+    return json.loads(output.read_text())
+
+
+def test_networks_of_known_answers(constant_weights, photos, tmp_path, capsys):
+    """White from the one, black from the other: the way back loses everything."""
+    (found,) = evaluate(tmp_path / "found.json", constant_weights, "--data", photos)
+    printed = capsys.readouterr().out
+    there, back = (found["measures"][way] for way in ("a2b", "b2a"))
+    assert there["luminance correlation"]["value"] == back["luminance correlation"]["value"] == 0
+    # What is recovered of A is black, and the distance from black is one's own mean.
+    pictures = [np.asarray(_open(path)) / 255 for path in sorted((photos / "testA").iterdir())]
+    own = np.mean([picture.mean() for picture in pictures])
+    assert there["cycle error"]["value"] == pytest.approx(own, abs=0.005)
+    expected = np.mean([-10 * math.log10((picture**2).mean()) for picture in pictures])
+    assert there["cycle PSNR, dB"]["value"] == pytest.approx(expected, abs=0.3)
+    assert there["change"]["value"] == pytest.approx(1 - own, abs=0.005)
+    # Fakes that are all alike are told from photos, and not taken for them.
+    assert there["target rate"]["count"] == 3
+    assert "| cycle PSNR, dB |" in printed and "## black2white" in printed
+    assert "3 test photos of black and 3 of white" in found["protocol"]
+
+
+def _open(path: Path):
+    from PIL import Image
+
+    return Image.open(path)
+
+
+def test_every_checkpoint_of_a_run_is_measured(photos, tmp_path, capsys):
+    run = tmp_path / "run"
+    flags = ["--data", str(photos), "--out", str(run), *TINY, "--steps", "4"]
+    assert train(["cyclegan", *flags, "--keep-checkpoints", "3"]) == 0
+    found = evaluate(tmp_path / "found.json", run, "--data", photos)
+    names = [line["name"] for line in found]
+    assert names[-1] == "run, step 4" and len(names) > 1
+    assert len({line["measures"]["a2b"]["change"]["value"] for line in found}) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--steps", "0"), "--steps must be at least 1"),
+        (("--most", "1"), "--most at least 2"),
+        (("--data", "nowhere"), "nowhere"),
+        (("--feature-extractor", "nowhere.pt"), "nowhere.pt"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_in_a_sentence(
+    constant_weights, photos, tmp_path, capsys, flags, words
+):
+    command = ["evaluate", str(constant_weights), "--data", str(photos), *QUICK, *flags]
+    assert main([*command, "--output", str(tmp_path / "found.json")]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "found.json").exists()
