@@ -227,6 +227,24 @@ def test_receptive_field(downsamplings: int, field: int) -> None:
     assert int(seen.any(0).sum()) == int(seen.any(1).sum()) == field
 
 
+@pytest.mark.parametrize("downsample", ["stride", "blur"])
+@pytest.mark.parametrize("upsample", ["resize", "bilinear", "transpose"])
+def test_resnets_look_as_far_as_they_say(upsample: Any, downsample: Any) -> None:
+    network = ResnetGenerator(3, 3, 2, 1, upsample, downsample=downsample)
+    for module in network.modules():
+        for name, child in module.named_children():
+            # Instance norms see the whole picture, and a ReLU may be blind by chance.
+            if isinstance(child, nn.InstanceNorm2d | nn.ReLU):
+                setattr(module, name, nn.Identity())
+    x = torch.rand(1, 3, 96, 96, requires_grad=True)
+    for middle in (46, 47, 48, 49):
+        x.grad = None
+        network(x)[0, 0, middle, middle].backward()
+        assert x.grad is not None
+        seen = x.grad[0].abs().sum(0).nonzero()
+        assert int((seen - middle).abs().max()) <= network.reach
+
+
 @pytest.mark.parametrize("padding", ["zeros", "reflect"])
 @pytest.mark.parametrize("downsamplings", [2, 3, 4])
 def test_discriminator_takes_what_it_says_it_takes(downsamplings: int, padding: Any) -> None:
@@ -285,6 +303,8 @@ def test_outputs_fill_the_value_range_and_do_not_leave_it(network: nn.Module) ->
         (ResnetGenerator, "blocks", 0),
         (ResnetGenerator, "upsample", "nearest"),
         (ResnetGenerator, "padding", "replicate"),
+        (ResnetGenerator, "norm", "layer"),
+        (ResnetGenerator, "downsample", "pool"),
         (UnetGenerator, "channels_in", 0),
         (UnetGenerator, "channels_out", 0),
         (UnetGenerator, "width", -3),
@@ -293,6 +313,7 @@ def test_outputs_fill_the_value_range_and_do_not_leave_it(network: nn.Module) ->
         (UnetGenerator, "image_size", 100),
         (UnetGenerator, "image_size", -256),
         (UnetGenerator, "norm", "layer"),
+        (UnetGenerator, "variant", "odd"),
         (PatchDiscriminator, "channels", 0),
         (PatchDiscriminator, "width", 0),
         (PatchDiscriminator, "downsamplings", 1),

@@ -46,6 +46,8 @@ class Model(nn.Module, ABC):
         data: the kind of data set it trains on, a key of data.DATASETS.
         translators: for each direction, the network that translates.
         generator: the network that makes images from z alone, if there is one.
+        encoder: the network that finds the z of an image of domain B, where z chooses among
+            translations.
         ships: the networks that make up its weights.
         rows: what belongs side by side in a sample, named as `sample` names it.
         alarms: what can go wrong with it, keys of watching.LIMITS.
@@ -63,6 +65,7 @@ class Model(nn.Module, ABC):
     data: ClassVar[str]
     translators: ClassVar[Mapping[Direction, str]] = {}
     generator: ClassVar[str | None] = None
+    encoder: ClassVar[str | None] = None
     ships: ClassVar[tuple[str, ...]]
     rows: ClassVar[tuple[tuple[str, ...], ...]]
     alarms: ClassVar[tuple[str, ...]] = ()

@@ -37,8 +37,11 @@ class BicycleGANConfig(Strict):
     """Length of z, which chooses among the answers."""
     inject: Literal["all", "input"] = "all"
     """Where z joins the generator: at every level on the way down, or with the image only."""
-    encoder: Literal["resnet", "conv"] = "resnet"
-    """Architecture of the encoder, which finds the z of an image."""
+    encoder: Literal["resnet", "conv", "doubling", "none"] = "resnet"
+    """Architecture of the encoder, which finds the z of an image; "none" is for generators that
+    came without one, and cannot be trained."""
+    encoder_levels: int | None = None
+    """How often the encoder halves the image; by default until 4 pixels are left of a side."""
     width: int = 64
     """Channels of the generator's first layer."""
     encoder_width: int = 64
@@ -74,6 +77,7 @@ class BicycleGAN(Model):
     Config = BicycleGANConfig
     data = "paired"
     translators = {"a2b": "generator_ab"}
+    encoder = "encoder_b"
     ships = ("generator_ab", "encoder_b")
     rows = (("real_a", "real_b", "encoded_b", "random_b", "other_b", "third_b"),)
     alarms = ("collapse",)
@@ -93,6 +97,11 @@ class BicycleGAN(Model):
         },
     }
 
+    def __init__(self, config: BicycleGANConfig, image_size: int):
+        if config.encoder == "none":
+            raise ValueError("encoder is none; to train, choose resnet, conv or doubling.")
+        super().__init__(config, image_size)
+
     @staticmethod
     def builders(config: BicycleGANConfig, image_size: int) -> dict[str, Callable[[], nn.Module]]:
         def generator() -> nn.Module:
@@ -101,7 +110,8 @@ class BicycleGAN(Model):
             return initialise(network)
 
         def encoder() -> nn.Module:
-            levels = max(2, image_size.bit_length() - 3)
+            assert config.encoder != "none"
+            levels = config.encoder_levels or max(2, image_size.bit_length() - 3)
             return initialise(
                 LatentEncoder(
                     config.channels_b, config.latent, config.encoder_width, levels, config.encoder
@@ -123,12 +133,15 @@ class BicycleGAN(Model):
                 )
             return initialise(network)
 
-        return {
+        build = {
             "generator_ab": generator,
             "encoder_b": encoder,
             "discriminator_vae": discriminator,
             "discriminator_latent": discriminator,
         }
+        if config.encoder == "none":
+            del build["encoder_b"]
+        return build
 
     @staticmethod
     def channels(config: BicycleGANConfig) -> dict[str, int]:

@@ -34,6 +34,10 @@ class CUTConfig(Strict):
     """Nearest neighbour or bilinear + convolution, or transposed convolution."""
     padding: Literal["zeros", "reflect"] = "reflect"
     """How the generator's down- and upsampling convolutions pad."""
+    norm: Literal["instance", "affine", "batch"] = "instance"
+    """Of the generator; "affine" learns a scale and a shift, "batch" wants larger batches."""
+    downsample: Literal["stride", "blur"] = "stride"
+    """Strided convolutions, or convolution + blur, which aliases less."""
     discriminator_width: int = 64
     """Channels of the discriminator's first layer."""
     discriminator_downsamplings: int = 3
@@ -44,6 +48,8 @@ class CUTConfig(Strict):
     """Weight of the contrast between places of a photo and of its translation."""
     lambda_identity: float = 1.0
     """Weight of the same contrast for photos of B, which shall stay; 0 also saves its pass."""
+    flip_equivariance: bool = False
+    """Half of the time, translate the photo mirrored and compare with it mirrored back."""
     patches: int = 256
     """Places compared in an image."""
     projection: int = 256
@@ -80,7 +86,11 @@ class CUT(Model):
         "paper": {"data": {"resize": 286 / 256}, "training": {"epochs": 400}},
         # No identity, ten times the contrast: half the memory, less care.
         "fastcut": {
-            "model": {"lambda_contrast": 10.0, "lambda_identity": 0.0},
+            "model": {
+                "lambda_contrast": 10.0,
+                "lambda_identity": 0.0,
+                "flip_equivariance": True,
+            },
             "training": {"epochs": 200, "decay_from": 0.75},
         },
         # What a CPU can do in an evening.
@@ -105,6 +115,8 @@ class CUT(Model):
                 config.blocks,
                 config.upsample,
                 config.padding,
+                config.norm,
+                config.downsample,
             )
 
         def discriminator() -> nn.Module:
@@ -143,12 +155,13 @@ class CUT(Model):
         """Adversarial (eq. 1), and contrast of A with its fake and of B with itself (eq. 5)."""
         config, networks = self.config, self.networks
         real_a, real_b = batch["real_a"], batch["real_b"]
-        fake_b = networks["generator_ab"](real_a)
+        mirrored = config.flip_equivariance and self.training and bool(torch.rand(()) < 0.5)
+        fake_b = networks["generator_ab"](real_a.flip(3) if mirrored else real_a)
         cache["fake_b"] = fake_b.detach()
         judged = networks["discriminator_b"](self._shown(fake_b))
         losses = {
             "adversarial": generator_adversarial(judged, config.adversarial),
-            "contrast": config.lambda_contrast * self._contrast(fake_b, real_a),
+            "contrast": config.lambda_contrast * self._contrast(fake_b, real_a, mirrored),
         }
         if config.lambda_identity:
             identity_b = networks["generator_ab"](real_b)
@@ -162,10 +175,12 @@ class CUT(Model):
         fake = judge(self._shown(self.pool_b(cache["fake_b"])))
         return {"adversarial": discriminator_adversarial(real, fake, self.config.adversarial)}
 
-    def _contrast(self, output: Tensor, source: Tensor) -> Tensor:
-        """PatchNCE (eq. 3 and 4), the mean over layers."""
+    def _contrast(self, output: Tensor, source: Tensor, mirrored: bool = False) -> Tensor:
+        """PatchNCE (eq. 3 and 4), the mean over layers; of a mirrored output, mirrored back."""
         generator = cast(ResnetGenerator, self.networks["generator_ab"])
         made, given = generator.features(output), generator.features(source)
+        if mirrored:
+            made = [layer.flip(3) for layer in made]
         places = [self._places(layer) for layer in given]
         queries, keys = (
             self.networks["projections"](

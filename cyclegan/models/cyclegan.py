@@ -39,6 +39,10 @@ class CycleGANConfig(Strict):
     """Nearest neighbour or bilinear + convolution, or the paper's transposed convolution."""
     padding: Literal["zeros", "reflect"] = "zeros"
     """How the generators' down- and upsampling convolutions pad."""
+    norm: Literal["instance", "affine", "batch"] = "instance"
+    """Of the generators; "affine" learns a scale and a shift, "batch" wants larger batches."""
+    downsample: Literal["stride", "blur"] = "stride"
+    """The paper's strided convolutions, or convolution + blur, which aliases less."""
     discriminator_width: int = 64
     """Channels of the discriminators' first layer."""
     discriminator_downsamplings: int = 3
@@ -167,7 +171,9 @@ class CycleGAN(Model):
     def builders(config: CycleGANConfig, image_size: int) -> dict[str, Callable[[], nn.Module]]:
         def generator(channels_in: int, channels_out: int) -> nn.Module:
             if config.generator == "unet":
-                network = UnetGenerator(channels_in, channels_out, config.width, image_size)
+                network = UnetGenerator(
+                    channels_in, channels_out, config.width, image_size, config.norm
+                )
             else:
                 network = ResnetGenerator(
                     channels_in,
@@ -176,6 +182,8 @@ class CycleGAN(Model):
                     config.blocks,
                     config.upsample,
                     config.padding,
+                    config.norm,
+                    config.downsample,
                 )
             if image_size % network.multiple or image_size < network.minimum:
                 raise ValueError(

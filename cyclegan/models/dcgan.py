@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import final
+from typing import Literal, final
 
 from torch import Tensor, nn
 
@@ -23,6 +23,8 @@ class DCGANConfig(Strict):
     """Length of z."""
     width: int = 64
     """Channels of the generator before its last layer."""
+    upsample: Literal["transpose", "resize"] = "transpose"
+    """The paper's transposed convolutions, or PyTorch-GAN's small network."""
     discriminator_width: int = 64
     """Channels of the discriminator after its first layer."""
     adversarial: Adversarial = "bce"
@@ -61,7 +63,9 @@ class DCGAN(Model):
     def builders(config: DCGANConfig, image_size: int) -> dict[str, Callable[[], nn.Module]]:
         return {
             "generator": lambda: initialise(
-                DcganGenerator(config.latent, config.channels, config.width, image_size)
+                DcganGenerator(
+                    config.latent, config.channels, config.width, image_size, config.upsample
+                )
             ),
             "discriminator": lambda: initialise(
                 DcganDiscriminator(config.channels, config.discriminator_width, image_size)

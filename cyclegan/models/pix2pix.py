@@ -33,9 +33,18 @@ class Pix2PixConfig(Strict):
     """Channels of the generator's first layer."""
     blocks: int = 9
     """Residual blocks of a resnet generator."""
-    norm: Literal["instance", "batch"] = "instance"
-    """Of the U-Net. With batches of one the paper's batch norm is an instance norm while training,
-    and another function afterwards; "batch" wants larger batches."""
+    upsample: Literal["resize", "bilinear", "transpose"] = "resize"
+    """Of a resnet: nearest neighbour or bilinear + convolution, or transposed convolution."""
+    padding: Literal["zeros", "reflect"] = "zeros"
+    """How a resnet's down- and upsampling convolutions pad."""
+    downsample: Literal["stride", "blur"] = "stride"
+    """Of a resnet: strided convolutions, or convolution + blur, which aliases less."""
+    unet: Literal["paper", "pytorch-gan"] = "paper"
+    """Details of the U-Net: the paper's, or those of PyTorch-GAN."""
+    norm: Literal["instance", "affine", "batch"] = "instance"
+    """Of the generator; "affine" learns a scale and a shift. With batches of one the paper's batch
+    norm is an instance norm while training, and another function afterwards; "batch" wants larger
+    batches."""
     dropout: bool = True
     """Of the U-Net while training: the only noise of pix2pix."""
     discriminator_width: int = 64
@@ -81,9 +90,18 @@ class Pix2Pix(Model):
         def generator() -> nn.Module:
             ends = config.channels_a, config.channels_b, config.width
             if config.generator == "unet":
-                network = UnetGenerator(*ends, image_size, config.norm, config.dropout)
+                network = UnetGenerator(
+                    *ends, image_size, config.norm, config.dropout, variant=config.unet
+                )
             else:
-                network = ResnetGenerator(*ends, config.blocks)
+                network = ResnetGenerator(
+                    *ends,
+                    config.blocks,
+                    config.upsample,
+                    config.padding,
+                    config.norm,
+                    config.downsample,
+                )
             if image_size % network.multiple or image_size < network.minimum:
                 raise ValueError(
                     f"image_size is {image_size}; the {config.generator} generator needs a "

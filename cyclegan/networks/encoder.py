@@ -6,7 +6,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Kind = Literal["resnet", "conv"]
+Kind = Literal["resnet", "conv", "doubling"]
 
 
 class LatentEncoder(nn.Module):
@@ -17,7 +17,8 @@ class LatentEncoder(nn.Module):
         latent: length of z.
         width: channels of the first layer; grows to 4 × width.
         levels: how often it halves the image; 6 for 256 pixels, 5 for 128.
-        kind: "resnet" (residual blocks) or "conv" (strided convolutions).
+        kind: "resnet" (residual blocks), "conv" (strided convolutions of 1, 2, 3, 4, 4 × width
+            channels), or "doubling" (the same with 1, 2, 4, 4, 4, as in the authors' code).
 
     Forward: [N, channels, H, W] in [-1, 1], H and W at least `minimum`, to two tensors
     [N, latent]: mean and log-variance.
@@ -34,8 +35,8 @@ class LatentEncoder(nn.Module):
         kind: Kind = "resnet",
     ):
         super().__init__()
-        if kind not in ("resnet", "conv"):
-            raise ValueError(f"LatentEncoder: kind is {kind!r}; choose resnet or conv.")
+        if kind not in ("resnet", "conv", "doubling"):
+            raise ValueError(f"LatentEncoder: kind is {kind!r}; choose resnet, conv or doubling.")
         for name, value in (("channels", channels), ("latent", latent), ("width", width)):
             if value < 1:
                 raise ValueError(f"LatentEncoder: {name} is {value}; it must be at least 1.")
@@ -43,7 +44,8 @@ class LatentEncoder(nn.Module):
             raise ValueError(f"LatentEncoder: levels is {levels}; it must be at least 2.")
         # The last norm needs more than one value.
         self.minimum = 2 ** (levels + 1)
-        widths = [width * min(index + 1, 4) for index in range(levels)]
+        grown = [2**index if kind == "doubling" else index + 1 for index in range(levels)]
+        widths = [width * min(factor, 4) for factor in grown]
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, stride=2, padding=1)]
         for before, after in pairwise(widths):
             layers.append(_Residual(before, after) if kind == "resnet" else _strided(before, after))

@@ -5,22 +5,25 @@ from typing import Literal
 from torch import Tensor, nn
 
 from cyclegan.networks.generator import Generator
+from cyclegan.networks.norms import Norm, make_norm
 
 Upsample = Literal["resize", "bilinear", "transpose"]
+Downsample = Literal["stride", "blur"]
 Padding = Literal["zeros", "reflect"]
 
 
 class ResidualBlock(nn.Module):
     """x + f(x), f being two reflection-padded 3x3 convolutions; the shape stays."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, norm: Norm = "instance"):
         super().__init__()
+        bias = norm != "batch"
         self.body = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"),
-            nn.InstanceNorm2d(channels),
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=bias),
+            make_norm(norm, channels),
             nn.ReLU(inplace=True),
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"),
-            nn.InstanceNorm2d(channels),
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=bias),
+            make_norm(norm, channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -38,6 +41,9 @@ class ResnetGenerator(Generator):
             nearest neighbour and convolves, which draws no checkerboard (Odena et al. 2016);
             "bilinear" doubles smoothly and convolves, which leaves no 2-pixel grid either.
         padding: how the down- and upsampling convolutions pad ("zeros" in the paper).
+        norm: "instance" (the paper), "affine" (the same with a learned scale and shift) or "batch".
+        downsample: "stride" (the paper), or "blur": convolve at full size and halve by a binomial
+            filter, which aliases less (Zhang 2019; what CUT does).
 
     Forward: [N, channels_in, H, W] in [-1, 1] to [N, channels_out, H, W] in [-1, 1]; H and W are
     multiples of `multiple` and at least `minimum`.
@@ -56,6 +62,8 @@ class ResnetGenerator(Generator):
         blocks: int = 9,
         upsample: Upsample = "resize",
         padding: Padding = "zeros",
+        norm: Norm = "instance",
+        downsample: Downsample = "stride",
     ):
         super().__init__()
         for name, value in (
@@ -72,23 +80,33 @@ class ResnetGenerator(Generator):
             )
         if padding not in ("zeros", "reflect"):
             raise ValueError(f"ResnetGenerator: padding is {padding!r}; choose zeros or reflect.")
+        if norm not in ("instance", "affine", "batch"):
+            raise ValueError(
+                f"ResnetGenerator: norm is {norm!r}; choose instance, affine or batch."
+            )
+        if downsample not in ("stride", "blur"):
+            raise ValueError(
+                f"ResnetGenerator: downsample is {downsample!r}; choose stride or blur."
+            )
 
         # The blocks, whose pixels are four of the picture's, and the layers around them.
-        self.reach = 8 * blocks + 20
+        self.reach = 8 * blocks + (20 if downsample == "stride" else 24)
 
         self.stem = nn.Sequential(
-            nn.Conv2d(channels_in, width, 7, padding=3, padding_mode="reflect"),
-            nn.InstanceNorm2d(width),
+            nn.Conv2d(
+                channels_in, width, 7, padding=3, padding_mode="reflect", bias=norm != "batch"
+            ),
+            make_norm(norm, width),
             nn.ReLU(inplace=True),
         )
         self.down = nn.Sequential(
-            _downsampling(width, 2 * width, padding),
-            _downsampling(2 * width, 4 * width, padding),
+            _downsampling(width, 2 * width, downsample, padding, norm),
+            _downsampling(2 * width, 4 * width, downsample, padding, norm),
         )
-        self.blocks = nn.Sequential(*(ResidualBlock(4 * width) for _ in range(blocks)))
+        self.blocks = nn.Sequential(*(ResidualBlock(4 * width, norm) for _ in range(blocks)))
         self.up = nn.Sequential(
-            _upsampling(4 * width, 2 * width, upsample, padding),
-            _upsampling(2 * width, width, upsample, padding),
+            _upsampling(4 * width, 2 * width, upsample, padding, norm),
+            _upsampling(2 * width, width, upsample, padding, norm),
         )
         self.head = nn.Sequential(
             nn.Conv2d(width, channels_out, 7, padding=3, padding_mode="reflect"), nn.Tanh()
@@ -120,25 +138,39 @@ class ResnetGenerator(Generator):
         return (channels_in, 2 * width, 4 * width, *[4 * width] * min(2, blocks))
 
 
-def _downsampling(channels_in: int, channels_out: int, padding: Padding) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, 3, stride=2, padding=1, padding_mode=padding),
-        nn.InstanceNorm2d(channels_out),
-        nn.ReLU(inplace=True),
+def _downsampling(
+    channels_in: int, channels_out: int, downsample: Downsample, padding: Padding, norm: Norm
+) -> nn.Sequential:
+    convolution = nn.Conv2d(
+        channels_in,
+        channels_out,
+        3,
+        stride=2 if downsample == "stride" else 1,
+        padding=1,
+        padding_mode=padding,
+        bias=norm != "batch",
     )
+    layers = [convolution, make_norm(norm, channels_out), nn.ReLU(inplace=True)]
+    if downsample == "blur":
+        # Two means of two pixels are the filter 1, 2, 1.
+        layers += [nn.ReflectionPad2d(1), nn.AvgPool2d(2, stride=1), nn.AvgPool2d(2)]
+    return nn.Sequential(*layers)
 
 
 def _upsampling(
-    channels_in: int, channels_out: int, upsample: Upsample, padding: Padding
+    channels_in: int, channels_out: int, upsample: Upsample, padding: Padding, norm: Norm
 ) -> nn.Sequential:
+    bias = norm != "batch"
     if upsample == "transpose":
         layers: list[nn.Module] = [
-            nn.ConvTranspose2d(channels_in, channels_out, 3, stride=2, padding=1, output_padding=1)
+            nn.ConvTranspose2d(
+                channels_in, channels_out, 3, stride=2, padding=1, output_padding=1, bias=bias
+            )
         ]
     else:
         mode = "nearest" if upsample == "resize" else "bilinear"
         layers = [
             nn.Upsample(scale_factor=2, mode=mode),
-            nn.Conv2d(channels_in, channels_out, 3, padding=1, padding_mode=padding),
+            nn.Conv2d(channels_in, channels_out, 3, padding=1, padding_mode=padding, bias=bias),
         ]
-    return nn.Sequential(*layers, nn.InstanceNorm2d(channels_out), nn.ReLU(inplace=True))
+    return nn.Sequential(*layers, make_norm(norm, channels_out), nn.ReLU(inplace=True))
