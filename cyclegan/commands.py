@@ -12,12 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from cyclegan.checkpoint_commands import Convert
 from cyclegan.errors import UserError
+from cyclegan.evaluate_command import Evaluate
+from cyclegan.export_commands import Export
 from cyclegan.files import CONFIG, TENSORS, WEIGHTS_FILES, write_atomically
+from cyclegan.generate_command import Generate
+from cyclegan.prepare_commands import Prepare
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -102,11 +107,17 @@ class Translate:
         if self.device in available and not available[self.device]():
             raise CommandError(f"There is no {self.device} device here; use --device auto.")
         translator = Translator.load(self.weights, device=self.device)
-        both = self.recovered or self.direction == "auto"
-        for direction in ("a2b", "b2a") if both else (self.direction,):
-            if direction not in translator.directions:
-                known = " and ".join(translator.directions)
-                raise CommandError(f"{self.weights} does not translate {direction}, only {known}.")
+        ways = translator.directions
+        if not ways:
+            raise CommandError(f"{self.weights} makes pictures from noise and translates none.")
+        if self.direction not in (*ways, "auto"):
+            raise CommandError(
+                f"{self.weights} does not translate {self.direction}, only {ways[0]}."
+            )
+        if self.recovered and len(ways) == 1:
+            raise CommandError(f"{self.weights} translates {ways[0]} only; leave --recovered out.")
+        if self.direction == "auto" and len(ways) == 1:
+            print(f"{self.weights} translates one way only, {ways[0]}.", file=sys.stderr)
         return translator
 
     def _translate(self, jobs: Sequence[Job], translator: "Translator") -> int:
@@ -155,6 +166,8 @@ class Translate:
 
         if self.direction != "auto":
             return "a2b" if self.direction == "a2b" else "b2a"
+        if len(translator.directions) == 1:
+            return translator.directions[0]
         guess = translator.domain(real)
         if guess is None:
             raise CommandError(f"{self.weights} cannot tell its domains apart; give --direction.")
@@ -242,8 +255,19 @@ class Pull:
 def main(arguments: Sequence[str]) -> int:
     """Run `python -m cyclegan`; returns its exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    command: Translate | Calibrate | Push | Pull = tyro.extras.subcommand_cli_from_dict(
-        {"translate": Translate, "calibrate": Calibrate, "push": Push, "pull": Pull},
+    commands: dict[str, Any] = {
+        "translate": Translate,
+        "calibrate": Calibrate,
+        "generate": Generate,
+        "evaluate": Evaluate,
+        "convert": Convert,
+        "export": Export,
+        "prepare": Prepare,
+        "push": Push,
+        "pull": Pull,
+    }
+    command: Any = tyro.extras.subcommand_cli_from_dict(
+        commands,
         prog="python -m cyclegan",
         description="Translate photos, and exchange weights with the Hugging Face Hub.",
         args=arguments,

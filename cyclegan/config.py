@@ -32,7 +32,8 @@ class DataConfig(Strict):
     """Where the photos are and how they become training images."""
 
     data: Path | None = None
-    """Folder with trainA and trainB, and testA and testB if there are any."""
+    """Folder with trainA and trainB, and testA and testB if there are any; or hf://OWNER/NAME, a
+    data set on the Hugging Face Hub."""
     domain_a: tuple[Path, ...] = ()
     """Instead of --data: one or more folders with the photos of domain A."""
     domain_b: tuple[Path, ...] = ()

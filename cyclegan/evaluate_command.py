@@ -34,7 +34,8 @@ class Evaluate:
     ]
     """Weights folders, runs with their checkpoints, repositories on the Hugging Face Hub."""
     data: Annotated[Path, tyro.conf.arg(metavar="DIR")]
-    """A folder as for training: trainA and trainB, and for a fair judgement testA and testB."""
+    """A folder or hf://OWNER/NAME as for training: trainA and trainB, and testA and testB, or every
+    fifth training photo is held back."""
     output: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Write the measures there as JSON too."""
     feature_extractor: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
@@ -52,13 +53,14 @@ class Evaluate:
 
         from cyclegan.config import DataConfig
         from cyclegan.files import write_text
+        from cyclegan.hub_data import fetched
         from cyclegan.judge import Judge
         from cyclegan.translator import best_device
 
         if self.steps < 1 or self.most < 2:
             raise EvaluateError("--steps must be at least 1, and --most at least 2.")
         device = torch.device(best_device())
-        config = DataConfig(data=self.data)
+        config = fetched(DataConfig(data=self.data))
         judge = Judge(config, self.most, self.feature_extractor, self.steps, self.seed, device)
         judgements = []
         for translator in self._translators():

@@ -5,9 +5,12 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from cyclegan.errors import UserError
 
 # What a weights folder holds; here, since the Hub's side of it works without torch.
 CONFIG, TENSORS, CARD, SAMPLE_SHEET = (
@@ -39,6 +42,34 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+class FolderError(UserError):
+    """A folder for results that holds something else."""
+
+
+@contextmanager
+def appearing(folder: Path) -> Iterator[Path]:
+    """Give a folder to fill, which becomes `folder` if that goes well, and vanishes otherwise.
+
+    Raises FolderError when `folder` is there already and not empty, or cannot be one.
+    """
+    if any(path.exists() and not path.is_dir() for path in (folder, *folder.parents)):
+        raise FolderError(f"{folder} is no folder; choose another one.")
+    if folder.exists() and any(folder.iterdir()):
+        raise FolderError(f"{folder} is there already and not empty; choose a new folder.")
+    # On the same file system, and without parents that would stay when it goes wrong.
+    near = next(path for path in folder.absolute().parents if path.is_dir())
+    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=near))
+    try:
+        yield made
+        made.chmod(0o755)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.exists():
+            folder.rmdir()
+        made.rename(folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def remove_temporaries(folder: Path) -> None:

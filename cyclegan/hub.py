@@ -113,7 +113,7 @@ def pull(name: str, *, token: str | None = None, force: bool = False) -> Path:
         folder = _snapshot(target, token=token, force_download=force)
     except Exception as error:
         failure = _explain(error, f"pull {name}", target)
-        folder = _cached(target) if _is_outage(error) and not force else None
+        folder = _cached(target) if is_outage(error) and not force else None
         if folder is None:
             raise failure from error
         logger.warning("%s Meanwhile the cached commit %s serves.", failure, folder.name[:7])
@@ -268,7 +268,7 @@ def _clean_token(token: str | None) -> str | None:
     return token.strip() if token else None
 
 
-def _is_outage(error: BaseException) -> bool:
+def is_outage(error: BaseException) -> bool:
     """Whether the Hub gave no answer at all, or none that means anything."""
     if isinstance(error, errors.HfHubHTTPError):
         return error.response.status_code >= 500 or error.response.status_code == 429

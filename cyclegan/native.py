@@ -2,8 +2,9 @@
 
 A network runs at the scale that it was trained for, where an edge is a hundredth of the picture
 wide; enlarged as it is, its change would spill over the edges of a photo of many megapixels. So
-the change is described by the colours of the photo around (a guided filter, He et al. 2013), and
-the photo at its own size says where it begins and ends.
+the change is described by the colours of the photo around (a guided filter, He et al. 2013) at the
+scale of the network, and the photo at its own size says where it begins and ends. The lines of a
+drawing stay sharp where the network has painted them, and go where it has not.
 """
 
 import math
@@ -35,9 +36,13 @@ CONTRAST, STRONG_CONTRAST = 0.07, 0.25
 smoothed change follows strong edges only, for networks that paint detail too weakly would take the
 photo's own away."""
 
-WIDEST, COARSEST = 16, 16
-"""Greatest radius, and how many of the photo's pixels a pixel of the network counts for at most:
-beyond that, the margins of the squares would grow without bounds."""
+WIDEST = 16
+"""Greatest radius: beyond that, the margins of the squares would grow without bounds."""
+
+
+Size = tuple[int, int]
+Box = tuple[int, int, int, int]
+Source = tuple[float, float, float, float]
 
 
 class ChangeError(UserError):
@@ -76,18 +81,19 @@ class Change:
         # In grey, what is added to is grey too.
         base = real.convert("L") if self.adds and len(self.values) == 1 else real
         scale = min(image.width / self.values.shape[2], image.height / self.values.shape[1])
-        grid = min(max(1, int(scale)), COARSEST)
-        radius = round(min(2 * self.blur or RADIUS, WIDEST) * min(1.0, scale))
-        if not self.blur and scale < 1.5:
-            # Next to the network's own scale there is nothing to follow.
-            radius = 0
-        # What does not follow the picture is smoothed away or, of an unsmoothed change, enlarged.
-        rest = self.values if not radius else None if self.blur else self._rest(base)
-        for box in _squares(image.size, TILE // grid * grid):
-            change = torch.zeros(1) if rest is None else _resized(rest, image.size, box)
+        # No finer than the picture, say a preview.
+        values = self.values if scale >= 1 else _resized(self.values, image.size).numpy()
+        # Next to the network's own scale there is nothing to follow.
+        radius = 0 if scale < 1.5 else RADIUS
+        if self.blur:
+            radius = round(min(2 * self.blur, WIDEST) * min(1.0, scale))
+        guide = base.resize(values.shape[:0:-1], Image.Resampling.BICUBIC)
+        for box in _squares(image.size, TILE):
             if radius:
-                contrast = STRONG_CONTRAST if self.blur else CONTRAST
-                change = change + _follow(base, self.values, box, radius, grid, contrast)
+                colours = to_tensor(base.crop(box), len(base.getbands()))
+                change = self._follow(guide, values, colours, image.size, box, radius)
+            else:
+                change = _resized(values, image.size, box)
             if self.adds:
                 change = change + to_tensor(base.crop(box), len(base.getbands()))
             before = to_tensor(real.crop(box))
@@ -95,16 +101,31 @@ class Change:
             result.paste(to_image(after), box)
         return result
 
-    def _rest(self, image: Image.Image) -> np.ndarray:
-        """Compute what of the change does not follow the picture, at the network's scale."""
-        rest = np.empty_like(self.values)
-        small = image.resize(rest.shape[:0:-1], Image.Resampling.BICUBIC)
-        for box in _squares(small.size, TILE):
-            window = np.s_[:, box[1] : box[3], box[0] : box[2]]
-            rest[window] = (
-                self.values[window] - _follow(small, self.values, box, RADIUS, 1, CONTRAST).numpy()
-            )
-        return rest
+    def _follow(
+        self,
+        guide: Image.Image,
+        values: np.ndarray,
+        colours: Tensor,
+        size: Size,
+        box: Box,
+        radius: int,
+    ) -> Tensor:
+        """The change in a box of a picture of `size`, by its `colours` there: [C, h, w].
+
+        `guide` is the picture at the scale of `values`, where both are as blurred: what its colours
+        explain of the change is found there.
+        """
+        # Two means over the window, one after the other.
+        part, source = _behind(guide.size, size, box, 2 * radius)
+        seen = to_tensor(guide.crop(part), len(guide.getbands()))
+        change = _cut(values, part)
+        slope, offset = _explained(seen, change, radius, STRONG_CONTRAST if self.blur else CONTRAST)
+        if not self.blur:
+            # What the colours do not explain is enlarged as it is.
+            offset = change - (slope * seen).sum(1)
+        planes = torch.cat([offset[:, None], slope], 1)
+        large = _enlarged(planes.flatten(0, 1), source, box).unflatten(0, planes.shape[:2])
+        return large[:, 0] + (large[:, 1:] * colours).sum(1)
 
     def save(self, path: str | Path) -> None:
         """Write an .npz file, atomically."""
@@ -145,61 +166,72 @@ class Change:
             ) from None
 
 
-Box = tuple[int, int, int, int]
-
-
-def _squares(size: tuple[int, int], side: int) -> Iterator[Box]:
+def _squares(size: Size, side: int) -> Iterator[Box]:
     for top in range(0, size[1], side):
         for left in range(0, size[0], side):
             yield left, top, min(left + side, size[0]), min(top + side, size[1])
 
 
-def _follow(
-    image: Image.Image, values: np.ndarray, box: Box, radius: int, grid: int, contrast: float
-) -> Tensor:
-    """Describe the change inside a box of the picture by the colours of the picture: [C, h, w].
+def _explained(
+    guide: Tensor, change: Tensor, radius: int, contrast: float
+) -> tuple[Tensor, Tensor]:
+    """Describe a change [K, h, w] by the colours [C, h, w] around: slope · colours + offset.
 
-    `radius` counts in steps of `grid` pixels, of which the box's left and top are multiples.
+    The coefficients of a guided filter: slope [K, C, h, w] and offset [K, h, w].
     """
-    # Imported when the first picture is changed, since it takes a while.
-    from kornia.filters import guided_blur
-
-    # Two means over the window one after the other, and a step between points of the grid.
-    margin = (2 * radius + 2) * grid
-    outer = (
-        max(0, box[0] - margin),
-        max(0, box[1] - margin),
-        min(image.width, box[2] + margin),
-        min(image.height, box[3] + margin),
-    )
-    guide = to_tensor(image.crop(outer), len(image.getbands()))
-    change = _resized(values, image.size, outer)
-    height, width = guide.shape[1:]
-    # Whole steps of the grid, whatever the picture measures.
-    pads = (0, -width % grid, 0, -height % grid)
-    guide, change = (F.pad(x[None], pads, mode="replicate") for x in (guide, change))
-    window = 2 * radius * grid + 1
-    found = guided_blur(guide, change, window, contrast**2, "replicate", grid)[0]
-    left, top = box[0] - outer[0], box[1] - outer[1]
-    return found[:, top : top + box[3] - box[1], left : left + box[2] - box[0]]
+    mean, mean_change = _mean(guide, radius), _mean(change, radius)
+    own = _mean((guide[:, None] * guide).flatten(0, 1), radius).unflatten(0, (len(guide), -1))
+    own = own - mean[:, None] * mean + contrast**2 * torch.eye(len(guide))[..., None, None]
+    cross = _mean((guide[:, None] * change).flatten(0, 1), radius).unflatten(0, (len(guide), -1))
+    cross = cross - mean[:, None] * mean_change
+    solved = torch.linalg.solve(own.permute(2, 3, 0, 1), cross.permute(2, 3, 0, 1))
+    slope = solved.permute(3, 2, 0, 1)
+    offset = mean_change - (slope * mean).sum(1)
+    return _mean(slope.flatten(0, 1), radius).view_as(slope), _mean(offset, radius)
 
 
-def _resized(values: np.ndarray, size: tuple[int, int], box: Box) -> Tensor:
-    """Resize to `size` and cut out `box`, without computing the rest: [C, h, w]."""
+def _mean(planes: Tensor, radius: int) -> Tensor:
+    """The mean over the square around each pixel, of what lies in the picture: [N, h, w]."""
+    for size, pad in (((2 * radius + 1, 1), (radius, 0)), ((1, 2 * radius + 1), (0, radius))):
+        planes = F.avg_pool2d(planes, size, 1, pad, count_include_pad=False)
+    return planes
+
+
+def _resized(values: np.ndarray, size: Size, box: Box | None = None) -> Tensor:
+    """Resize to `size`, or compute only what of that lies in a box: [C, h, w]."""
+    box = box or (0, 0, *size)
+    part, source = _behind((values.shape[2], values.shape[1]), size, box)
+    return _enlarged(_cut(values, part), source, box)
+
+
+def _behind(small: Size, size: Size, box: Box, margin: int = 0) -> tuple[Box, Source]:
+    """Which pixels of the small picture lie behind a box of the one of `size`, with a margin.
+
+    Also returns where among them the box is.
+    """
     spans = []
-    for axis, length in enumerate((values.shape[2], values.shape[1])):
-        scale = length / size[axis]
+    for axis in (0, 1):
+        scale = small[axis] / size[axis]
         low, high = box[axis] * scale, box[axis + 2] * scale
         # As far as the filter reaches: Pillow looks beyond the box that it resizes.
-        reach = math.ceil(2 * max(1.0, scale)) + 1
+        reach = margin + math.ceil(2 * max(1.0, scale)) + 1
         start = max(0, int(low) - reach)
-        spans.append((start, math.ceil(high) + reach, low - start, high - start))
-    (x, right, *columns), (y, below, *rows) = spans
-    part = values[:, y:below, x:right].astype(np.float32)
-    source = (columns[0], rows[0], columns[1], rows[1])
+        end = min(small[axis], math.ceil(high) + reach)
+        spans.append((start, end, low - start, high - start))
+    (left, right, *columns), (top, bottom, *rows) = spans
+    return (left, top, right, bottom), (columns[0], rows[0], columns[1], rows[1])
+
+
+def _cut(values: np.ndarray, part: Box) -> Tensor:
+    left, top, right, bottom = part
+    return torch.from_numpy(values[:, top:bottom, left:right].astype(np.float32))
+
+
+def _enlarged(planes: Tensor, source: Source, box: Box) -> Tensor:
+    """Resize what lies in `source` to the size of a box."""
     wanted = (box[2] - box[0], box[3] - box[1])
-    planes = [
+    made = [
         np.asarray(Image.fromarray(plane).resize(wanted, Image.Resampling.BICUBIC, box=source))
-        for plane in part
+        for plane in planes.numpy()
     ]
-    return torch.from_numpy(np.stack(planes))
+    return torch.from_numpy(np.stack(made))

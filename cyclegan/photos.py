@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 from cyclegan.config import DataConfig
 from cyclegan.errors import UserError
@@ -55,8 +55,9 @@ def folders(
 ) -> dict[str, list[Path]]:
     """List the folders of each side; those of "test" may be none.
 
-    Of --data, trainA and trainB; train alone for a model of one domain, or with --layout, where
-    every picture holds both sides. Where there is no such folder, --data itself.
+    Of --data, trainA and trainB (or train/A and train/B, or A and B); train alone for a model of
+    one domain, or with --layout, where every picture holds both sides. Where there is no such
+    folder, --data itself.
 
     Raises DataError, naming the folder, when a training folder is missing.
     """
@@ -73,7 +74,8 @@ def folders(
         if config.data is None:
             paths = list(getattr(config, f"domain_{side}")) if split == "train" else []
         elif config.layout is None and len(sides) > 1:
-            paths = [config.data / f"{split}{side.upper()}"]
+            usual = config.data / f"{split}{side.upper()}"
+            paths = [sided(config.data, split, side) or usual]
         else:
             named = (config.data / f"{split}{side.upper()}", config.data / split)
             whole = [config.data] if split == "train" else []
@@ -85,6 +87,13 @@ def folders(
                 raise DataError(f"The folder {path} for domain {side.upper()} does not exist.")
         found[side] = paths
     return found
+
+
+def sided(folder: Path, split: str, side: str) -> Path | None:
+    """The folder of one side: trainA, train/A or, of those without a test split, A."""
+    names = [f"{split}{side.upper()}", f"{split}/{side.upper()}"]
+    names += [side.upper()] if split == "train" else []
+    return next((folder / name for name in names if (folder / name).is_dir()), None)
 
 
 def list_images(paths: Sequence[Path]) -> list[Path]:
@@ -251,7 +260,8 @@ def _refuse_unlike(first: Path, second: Path) -> None:
     for file in (first, second):
         try:
             with Image.open(file, formats=FORMATS) as image:
-                sizes.append(image.size)
+                turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+                sizes.append(image.size[::-1] if turned else image.size)
         except Exception:
             return  # `readable_images` says what is wrong with it
     (width, height), (other_width, other_height) = sizes

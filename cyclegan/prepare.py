@@ -4,15 +4,15 @@ import csv
 import difflib
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from cyclegan.errors import UserError
+from cyclegan.files import appearing
 
 
 class PreparationError(UserError):
@@ -60,8 +60,7 @@ def split_celeba(
     """
     if not images.is_dir():
         raise PreparationError(f"The folder {images} does not exist; give the one with the images.")
-    if not 0 <= test < 1:
-        raise PreparationError(f"--test is {test}; give a share from 0 to below 1.")
+    check_share(test)
     names, rows = _read_attributes(attributes)
     columns = [_column(names, attribute) for attribute in (a, b)]
     wanted = [0 if attribute.startswith("!") else 1 for attribute in (a, b)]
@@ -89,7 +88,7 @@ def split_celeba(
     counts = {}
     with appearing(out) as made:
         for side, files in chosen.items():
-            held = set(random.permutation(len(files))[: round(test * len(files))].tolist())
+            held = held_out(len(files), test, random)
             for split in ("train", "test"):
                 folder = made / f"{split}{side}"
                 folder.mkdir()
@@ -98,6 +97,17 @@ def split_celeba(
                     link(file, folder / file.name)
                 counts[folder.name] = len(part)
     return Split(counts, both, neither, missing)
+
+
+def check_share(test: float) -> None:
+    """Raise PreparationError for what is no share of test pictures."""
+    if not 0 <= test < 1:
+        raise PreparationError(f"--test is {test}; give a share from 0 to below 1.")
+
+
+def held_out(count: int, test: float, random: np.random.Generator) -> set[int]:
+    """Draw which of `count` pictures are test pictures."""
+    return set(random.permutation(count)[: round(test * count)].tolist())
 
 
 def link(source: Path, target: Path) -> None:
@@ -110,26 +120,6 @@ def link(source: Path, target: Path) -> None:
             connect(source.resolve(), target)
             return
     shutil.copyfile(source, target)
-
-
-@contextmanager
-def appearing(out: Path) -> Iterator[Path]:
-    """Give a folder to fill, which becomes `out` when that went well.
-
-    Raises PreparationError when `out` holds something already.
-    """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise PreparationError(f"--out {out} is there already and not empty; choose a new folder.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))
-    try:
-        yield made
-        made.chmod(0o755)
-        if out.exists():
-            out.rmdir()
-        made.rename(out)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
 
 
 def _read_attributes(path: Path) -> tuple[list[str], list[tuple[str, list[int]]]]:

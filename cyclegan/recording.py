@@ -18,6 +18,7 @@ from cyclegan.checkpoint import save_best
 from cyclegan.config import ConfigError, RunConfig
 from cyclegan.data import Photos, ValidationDataset
 from cyclegan.domains import Looks, calibrate
+from cyclegan.drawings import are_drawings
 from cyclegan.errors import UserError
 from cyclegan.models import Model, family_of
 from cyclegan.probes import load_probes
@@ -261,6 +262,7 @@ class Recorder:
             seconds,
             notes,
             self.looks,
+            self.drawn,
         )
 
     @cached_property
@@ -270,6 +272,12 @@ class Recorder:
         Only a family that translates both ways ever asks where a photo comes from.
         """
         return calibrate(self.images) if len(self.family.translators) == 2 else None
+
+    @cached_property
+    def drawn(self) -> bool:
+        """Whether it translates line drawings, of which people can then make their own."""
+        translates = "a2b" in self.family.translators
+        return translates and are_drawings(self.images["a"], self.config.data.layout)
 
     # ------------------------------------------------------------------ what a checkpoint holds
 

@@ -119,15 +119,17 @@ class RunWriter:
         seconds: float,
         notes: str = "",
         looks: Looks | None = None,
+        drawn: bool = False,
     ) -> None:
         """Renew the weights folder: networks, a sheet of what they make, and the model card.
 
-        `looks` is what tells the domains of photos apart, for the weights' config.
+        `looks` is what tells the domains of photos apart, and `drawn` whether domain A is line
+        drawings, both for the weights' config.
         """
         folder, family = self.folder / WEIGHTS, family_of(config.model)
         data, training = config.data, config.training
         weights = _weights_config(family.family, config.model, data, training, step)
-        save_weights(folder, replace(weights, looks=looks), networks)
+        save_weights(folder, replace(weights, looks=looks, drawn=drawn), networks)
         # The sheet leaves out the photos themselves, which may not be the trainer's to publish.
         made = [pictures for name, pictures in sampled.items() if not name.startswith("real")]
         if made:

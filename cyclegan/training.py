@@ -19,6 +19,7 @@ from cyclegan.config import RunConfig
 from cyclegan.data import DATASETS
 from cyclegan.devices import make_accelerator
 from cyclegan.files import read_object
+from cyclegan.hub_data import fetched
 from cyclegan.learner import LOWER, Learner
 from cyclegan.loading import batches
 from cyclegan.models import Batch, family_of
@@ -58,12 +59,11 @@ class Trainer:
         channels = family.channels(config.model)
 
         kind, sides = DATASETS[family.data], tuple(channels)
-        folders = photos.folders(config.data, sides=sides)
-        self.images = photos.training_photos(
-            config.data, kind.paired, sides, needed=settings.batch_size
-        )
+        data = fetched(config.data, sides)
+        folders = photos.folders(data, sides=sides)
+        self.images = photos.training_photos(data, kind.paired, sides, needed=settings.batch_size)
         self.config = config = RunConfig(
-            config.model, photos.resolve(config.data, sides), settings, config.hub
+            config.model, photos.resolve(data, sides), settings, config.hub
         )
         self.dataset = kind(self.images, config.data, settings.seed, channels)
 

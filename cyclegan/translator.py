@@ -3,7 +3,7 @@
 import logging
 import math
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -18,9 +18,9 @@ from cyclegan.frames import run_frame
 from cyclegan.images import load_image, to_tensor
 from cyclegan.models import FAMILIES
 from cyclegan.native import MAX_PIXELS, Change
-from cyclegan.networks import Generator
+from cyclegan.networks import Generator, UnetGenerator
 from cyclegan.tiles import Size, calibrated, fitting, run_tiled
-from cyclegan.weights import Weights, WeightsError, load_weights, save_weights
+from cyclegan.weights import Weights, WeightsConfig, WeightsError, load_weights, save_weights
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +40,10 @@ class Info:
         revision: the commit on the Hub, or None for a folder.
         labels: what each domain shows, by "a" and "b".
         image_size: side of the training images.
+        directions: in which they translate.
+        drawn: whether pictures of domain A are line drawings, which anybody can make.
+        one_size: whether the networks see every picture at one size, whatever the detail; known
+            once they are loaded.
     """
 
     source: str
@@ -47,17 +51,21 @@ class Info:
     revision: str | None
     labels: dict[str, str]
     image_size: int
+    directions: tuple[Direction, ...] = ("a2b", "b2a")
+    drawn: bool = False
+    one_size: bool = False
 
 
 class Translator:
-    """Two generators behind one door. Safe to call from several threads.
+    """A generator for each direction behind one door. Safe to call from several threads.
 
     Use `Translator.load`; the constructor takes weights that are in memory already.
     """
 
     def __init__(self, weights: Weights, info: Info, device: Device = "auto"):
         self.weights = weights
-        self.info = info
+        unets = [isinstance(network, UnetGenerator) for network in weights.networks.values()]
+        self.info = replace(info, one_size=any(unets))
         self.device = torch.device(best_device() if device == "auto" else device)
         self._lock = threading.Lock()
         family = FAMILIES[weights.config.model]
@@ -91,7 +99,7 @@ class Translator:
         if Path(source).is_dir():
             folder = Path(source)
             weights = load_weights(folder)
-            return cls(weights, _info(text, weights, None), device)
+            return cls(weights, describe(text, None, weights.config), device)
         if not hub.is_hub_name(text):
             raise WeightsError(f"{text} is neither a weights folder nor a Hub name (USER/NAME).")
         folder = hub.pull(text, token=token)
@@ -102,7 +110,7 @@ class Translator:
             logger.warning("%s Fetching it again.", error)
             folder = hub.pull(text, token=token, force=True)
             weights = load_weights(folder)
-        return cls(weights, _info(text, weights, hub.pull_revision(folder)), device)
+        return cls(weights, describe(text, hub.pull_revision(folder), weights.config), device)
 
     @property
     def directions(self) -> tuple[Direction, ...]:
@@ -128,7 +136,9 @@ class Translator:
         size = self._size(real.size, detail)
         # The network sees the whole picture at once, if need be smaller, for the statistics.
         whole = fitting(self._size(real.size, 0.0), network)
-        if network.reach is None:
+        if side := _only_side(network):
+            size = whole = (side, side)
+        elif network.reach is None:
             size = fitting(size, network)
         if size != whole:
             small = to_tensor(_resize(real, whole), channels).unsqueeze(0)
@@ -144,7 +154,7 @@ class Translator:
     def _network(self, direction: Direction) -> tuple[Generator, int]:
         """The generator for a direction, and how many channels it takes."""
         if direction not in self._names:
-            known = " or ".join(self._names)
+            known = " or ".join(self._names) or "none: they do not translate"
             raise ValueError(f"The direction is {direction!r}; these weights know {known}.")
         network = cast(Generator, self.weights.networks[self._names[direction]])
         return network, self._channels[direction[0]]
@@ -185,21 +195,28 @@ class Translator:
         direction: Direction = "a2b",
         detail: float = 0.0,
     ) -> tuple[Image.Image, Image.Image]:
-        """Translate there and back: (fake, recovered), both as `translate` returns them."""
-        fake = self.translate(image, direction, detail)
+        """Translate there and back: (fake, recovered), both as `translate` returns them.
+
+        Raises ValueError too where there is no way back.
+        """
         back: Direction = "b2a" if direction == "a2b" else "a2b"
+        self._network(back)
+        fake = self.translate(image, direction, detail)
         return fake, self.translate(fake, back, detail)
 
     @torch.inference_mode()
     def frame(self, image: Image.Image, direction: Direction = "a2b") -> Image.Image:
         """Translate a frame of a film: RGB of its size, which is also what the network sees.
 
-        At a smaller scale than in training a network sees less, but is quicker. Raises ValueError
-        for an unknown direction.
+        At a smaller scale than in training a network sees less, but is quicker; a U-Net sees
+        its own size. Raises ValueError for an unknown direction.
         """
         network, channels = self._network(direction)
-        scale = min(1.0, min(image.size) / max(1, self._short_sides[0]))
-        return run_frame(network, image, channels, self._blur * scale, self._lock)
+        side = _only_side(network)
+        seen = _resize(image, (side, side)) if side else image
+        scale = min(1.0, min(seen.size) / max(1, self._short_sides[0]))
+        made = run_frame(network, seen, channels, self._blur * scale, self._lock)
+        return _resize(made, image.size)
 
     def domain(self, image: str | Path | Image.Image) -> Guess | None:
         """Guess which domain a photo is from; None for weights that translate one way only."""
@@ -233,8 +250,22 @@ def _resize(image: Image.Image, size: Size) -> Image.Image:
     return image if image.size == size else image.resize(size, Image.Resampling.BICUBIC)
 
 
-def _info(source: str, weights: Weights, revision: str | None) -> Info:
-    config = weights.config
-    labels = {"a": config.label_a, "b": config.label_b}
-    name = source.split("@")[0].rstrip("/").rsplit("/", 1)[-1]
-    return Info(source, name, revision, labels, config.image_size)
+def _only_side(network: Generator) -> int | None:
+    """The side of the squares that a U-Net is made for; its paper squeezes all pictures into them.
+
+    It is as deep as they are wide: of any other size it would see no whole, and colours fade.
+    """
+    return network.multiple if isinstance(network, UnetGenerator) else None
+
+
+def describe(source: str, revision: str | None, config: WeightsConfig, name: str = "") -> Info:
+    """What there is to say about weights; they are called by the end of their source, or `name`."""
+    return Info(
+        source,
+        name or source.split("@")[0].rstrip("/").rsplit("/", 1)[-1],
+        revision,
+        {"a": config.label_a, "b": config.label_b},
+        config.image_size,
+        tuple(FAMILIES[config.model].translators),
+        config.drawn,
+    )

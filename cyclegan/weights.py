@@ -45,6 +45,7 @@ class WeightsConfig(Strict):
             what the networks change before it is added to the picture, which keeps its own fine
             detail; 0 takes the change as it is.
         looks: by what to tell the domain of a photo; None when unknown.
+        drawn: whether domain A is line drawings, dark on white, so that people can draw their own.
     """
 
     format: Literal[1]
@@ -57,6 +58,7 @@ class WeightsConfig(Strict):
     short_sides: tuple[int, int] | None = None
     change_blur: float = 0.0
     looks: Looks | None = None
+    drawn: bool = False
 
     def __post_init__(self):
         if not 0 <= self.change_blur <= 100:
@@ -159,7 +161,7 @@ def assemble(config: WeightsConfig, tensors: Mapping[str, Tensor], path: Path) -
         builders = family.builders(settings, config.image_size)
         # Without memory behind them until the tensors turn out to be as large as the config says.
         with torch.device("meta"):
-            networks = {name: builders[name]() for name in family.ships}
+            networks = {name: builders[name]() for name in family.ships if name in builders}
     except ConfigError as error:
         raise WeightsError(str(error)) from None
     except ValueError as error:

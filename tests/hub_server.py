@@ -28,17 +28,19 @@ USER = "tester"
 TOKEN = "hf_StandInToken"
 READ_ONLY_TOKEN = "hf_StandInTokenThatOnlyReads"
 _LARGE = (".safetensors", ".webp", ".bin", ".onnx")
-_REPO = r"(?P<name>[^/]+/[^/]+)"
+# Data sets are repositories called "datasets/OWNER/NAME", and have a name of their own on the API.
+_REPO = r"(?P<name>(?:datasets/)?[^/]+/[^/]+)"
+_API = rf"/api/(?:models/)?{_REPO}"
 _REVISION = r"(?P<revision>[^/]+)"
 _ROUTES = [
     ("GET", r"/api/whoami-v2", "whoami"),
     ("POST", r"/api/repos/create", "create"),
     ("POST", r"/api/validate-yaml", "validate_yaml"),
-    ("POST", rf"/api/models/{_REPO}/preupload/{_REVISION}", "preupload"),
-    ("POST", rf"/api/models/{_REPO}/commit/{_REVISION}", "commit"),
-    ("GET", rf"/api/models/{_REPO}/tree/{_REVISION}", "tree"),
-    ("POST", rf"/api/models/{_REPO}/paths-info/{_REVISION}", "paths_info"),
-    ("GET", rf"/api/models/{_REPO}(/revision/{_REVISION})?", "info"),
+    ("POST", rf"{_API}/preupload/{_REVISION}", "preupload"),
+    ("POST", rf"{_API}/commit/{_REVISION}", "commit"),
+    ("GET", rf"{_API}/tree/{_REVISION}", "tree"),
+    ("POST", rf"{_API}/paths-info/{_REVISION}", "paths_info"),
+    ("GET", rf"{_API}(/revision/{_REVISION})?", "info"),
     ("POST", rf"/{_REPO}\.git/info/lfs/objects/batch", "lfs_batch"),
     ("POST", rf"/{_REPO}\.git/info/lfs/verify", "lfs_verify"),
     ("PUT", r"/storage/(?P<digest>\w+)", "store"),
@@ -341,7 +343,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def info(self, name: str, revision: str = "main") -> None:
         repo = self.repo(name)
-        self.reply({"id": name, "sha": self.commit_of(repo, revision)[0], "private": repo.private})
+        digest, files = self.commit_of(repo, revision)
+        card = re.match(rb"---\n(.*?)\n---\n", files.get("README.md", b""), re.DOTALL)
+        answer = {"id": name, "sha": digest, "private": repo.private}
+        answer["siblings"] = [{"rfilename": path} for path in files]
+        self.reply({**answer, "cardData": yaml.safe_load(card[1]) if card else {}})
 
     def tree(self, name: str, revision: str) -> None:
         files = self.commit_of(self.repo(name), revision)[1]
@@ -354,7 +360,7 @@ class _Handler(BaseHTTPRequestHandler):
         query = dict(parse_qsl(urlsplit(self.path).query))
         start = int(query.get("cursor", 0))
         end = start + self.hub.page_size
-        link = f"{self.hub.url}/api/models/{name}/tree/{revision}?recursive=true&cursor={end}"
+        link = f"{self.hub.url}{urlsplit(self.path).path}?recursive=true&cursor={end}"
         headers = {"Link": f'<{link}>; rel="next"'} if end < len(entries) else {}
         self.reply(entries[start:end], 200, headers)
 

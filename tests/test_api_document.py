@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import noise
 import pytest
 from asking import png
 from page_server import ROOT, PageServer, painter
@@ -32,7 +33,8 @@ def examples() -> Iterator[tuple[str, str, str]]:
 @pytest.fixture(scope="module")
 def page(constant_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
     folder = tmp_path_factory.mktemp("page")
-    server = PageServer(folder, "--weights", painter(constant_weights, folder / "w", "a", "b"))
+    models = painter(constant_weights, folder / "w", "a", "b"), noise.colours(folder / "c")
+    server = PageServer(folder, "--weights", *models)
     yield server
     server.stop()
 
@@ -69,6 +71,14 @@ def test_translate_with_curl(page: PageServer, tmp_path: Path) -> None:
     assert colours(tmp_path / "orange.png") == WHITE
 
 
+def test_generate_in_python(page: PageServer, tmp_path: Path) -> None:
+    said = run(page, "python", one("generate", "python"), tmp_path)
+    picture, model, seed = said.splitlines()[-1].split()
+    assert (model, seed) == ("c", "7")
+    with Image.open(picture) as image:
+        assert image.size == (32, 32)
+
+
 def test_batch_in_python(page: PageServer, tmp_path: Path) -> None:
     said = run(page, "python", one("batch", "python"), tmp_path)
     archive = said.splitlines()[-1].split()[0]
@@ -92,6 +102,7 @@ def test_every_example_is_run_but_for_the_login() -> None:
     assert [(section, language) for section, language, _ in examples()] == [
         ("translate", "python"),
         ("translate", "sh"),
+        ("generate", "python"),
         ("batch", "python"),
         ("models", "python"),
         ("models", "sh"),

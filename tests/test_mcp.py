@@ -51,7 +51,7 @@ def call(page: PageServer, tool: str = "", **arguments: Any) -> Any:
 def test_the_endpoints_are_tools_with_their_words(page: PageServer) -> None:
     tools = {tool.name: tool for tool in call(page)}
     names = {name.rsplit("_", 1)[-1] for name in tools}
-    assert names == {"translate", "batch", "models"}
+    assert names == {"translate", "generate", "batch", "models"}
     tool = next(tool for name, tool in tools.items() if name.endswith("translate"))
     assert tool.description.startswith("Translate a picture there and back.")
     assert {"image", "weights", "direction"} <= set(tool.inputSchema["properties"])

@@ -19,6 +19,7 @@ from cyclegan.cli import parse_training
 from cyclegan.commands import main
 from cyclegan.config import to_json
 from cyclegan.errors import UserError
+from cyclegan.export import export
 from cyclegan.learner import Learner
 from cyclegan.models import FAMILIES
 from cyclegan.networks import Generator
@@ -209,6 +210,16 @@ class TestFamily:
         averages = state_of(tmp_path / "whole")["learner"]["ema"]
         for key, value in nn.ModuleDict(weights.networks).state_dict().items():
             assert torch.allclose(value, averages[key], atol=1e-3, rtol=1e-3), key
+
+    @pytest.mark.parametrize("format", ["onnx", "torchscript"])
+    def test_every_network_that_ships_is_exported(self, family, format, tmp_path):
+        model = self.build(family)
+        shipped = {name: model.networks[name] for name in family.ships}
+        config = WeightsConfig(1, family.family, "disc", "square", 32, to_json(model.config))
+        save_weights(tmp_path / "weights", config, shipped)
+        # The export itself compares what the files compute with the networks, at three sizes.
+        files = export(load_weights(tmp_path / "weights"), format, tmp_path / "made")
+        assert len(files) == len(family.ships) == len(list((tmp_path / "made").iterdir()))
 
     def test_what_its_model_card_on_the_hub_says_works(self, family, photos, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)

@@ -116,7 +116,7 @@ def test_a_model_that_is_pasted_translates_without_a_restart(
         hub.requests.clear()
         add(page, "someone/guest")
         assert status(page, "done").inner_text() == (
-            "guest is here; everybody who uses this page can translate with it now."
+            "guest is here; everybody who uses this page can use it now."
         )
         # Not with the host's token.
         asked = [r for r in hub.requests if "someone/guest" in r.path or "storage" in r.path]

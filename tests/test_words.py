@@ -21,13 +21,13 @@ PLACE = re.compile(r"\{(\w+)[^}]*\}")
 # Names, file formats and what is typed as it stands are the same in every language.
 NAMES = re.compile(
     r"\{[^}]*\}|--[\w-]+( [\w.]+)?|`\w+`|[A-Z]+_[A-Z_]+|USER/NAME(\[@REVISION\])?|@REVISION"
-    r"|\b(CycleGAN|Hugging Face|Hub|FID|KID|Fréchet|API|MCP|GPU|CPU|MB|WebP|PNG|JPEG|GIF|BMP|TIFF"
-    r"|HEIC|AVIF|ZIP|zip|trainA|trainB|README\.md|hf auth login|FOLDER|USER|NAME|Space|https|iPhone"
-    r"|cyclegan)\b"
+    r"|\b(CycleGAN|DCGAN|BicycleGAN|Hugging Face|Hub|FID|KID|Fréchet|API|MCP|GPU|CPU|MB|WebP|PNG"
+    r"|JPEG|GIF|BMP|TIFF|HEIC|AVIF|ZIP|zip|trainA|trainB|README\.md|hf auth login"
+    r"|FOLDER|USER|NAME|Space|https|iPhone|cyclegan)\b"
 )
 # What visitors meet of the package. The texts of command lines are in English.
 REACHED = (
-    "archive checkpoint domains guests hub hub_runs images native recipe run_source runs"
+    "archive checkpoint domains generator guests hub hub_runs images native recipe run_source runs"
     " translator watching weights"
 ).split()
 FOR_PROGRAMMERS = ("ValueError", "KeyError", "TypeError", "IndexError", "SafetensorError")

@@ -17,6 +17,9 @@ from cyclegan.translator import Device
 from cyclegan.ui.api import endpoint
 from cyclegan.ui.batch import batch_tab
 from cyclegan.ui.batch_files import MAX_BYTES
+from cyclegan.ui.generate import FOLLOW_TAB, generate_routes, generate_tab
+from cyclegan.ui.generate_api import generate_endpoint
+from cyclegan.ui.generation import make_maker
 from cyclegan.ui.guard import Guard
 from cyclegan.ui.live import live_routes, live_tab
 from cyclegan.ui.model_panel import model_routes, models_endpoint, models_tab
@@ -49,15 +52,18 @@ HEADER = f"<header>{MARK.read_text('utf-8')}<div><h1>{TITLE}</h1><p>${{value}}</
 
 def build(shelf: Shelf, source: RunSource, store: ResultStore) -> gr.Blocks:
     """Lay out the page; its Training tab needs the routes of `run_routes(source)` beside it."""
-    step = make_step(shelf)
+    step, make = make_step(shelf), make_maker(shelf)
     with Page(title=TITLE, analytics_enabled=False, delete_cache=CLEANING) as page:
         # First: the page's own events, which nobody calls, would take these names otherwise.
         endpoint(shelf, step)
+        generate_endpoint(shelf, make)
         models_endpoint(shelf)
         gr.HTML(word("page.subtitle"), html_template=HEADER, elem_id="top")
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab(word("page.tab_translate"), id="translate", elem_id="tab-translate"):
                 chooser = translate_tab(shelf, store, step)
+            with gr.Tab(word("page.tab_generate"), id="generate", elem_id="tab-generate"):
+                generate_tab(shelf, make)
             with gr.Tab(word("page.tab_live"), id="live", elem_id="tab-live"):
                 live_tab(shelf)
             with gr.Tab(word("page.tab_batch"), id="batch", elem_id="tab-batch"):
@@ -67,6 +73,7 @@ def build(shelf: Shelf, source: RunSource, store: ResultStore) -> gr.Blocks:
             with gr.Tab(word("page.tab_training"), id="training", elem_id="tab-training"):
                 training_tab(source, shelf, tabs, chooser)
         page.load(None, js=FOLLOW_LINK)
+        page.load(None, js=FOLLOW_TAB)
         page.load(None, js=RELABEL)
     return page
 
@@ -150,6 +157,7 @@ def serve(
                     *word_routes(),
                     *stage_routes(shelf),
                     *result_routes(store),
+                    *generate_routes(shelf),
                     *live_routes(shelf),
                     *model_routes(shelf),
                     *run_routes(source),

@@ -121,22 +121,26 @@ def batch_tab(shelf: Shelf, step: Step) -> None:
     def refresh(chosen: str | None, way: str | None, request: gr.Request) -> dict[Any, Any]:
         """Offer the models there are, and what they translate."""
         language = language_of(request)
-        ready = {entry.name: entry for entry in shelf.ready()}
+        ready = {entry.name: entry for entry in shelf.translating()}
         name = chosen if chosen in ready else next(iter(ready), None)
         ways = [(say(language, "batch.auto"), "auto")]
         if name and (info := ready[name].info):
             ways += [(arrow(info.labels, known), known) for known in ready[name].directions]
         # Where there is one way, there is nothing to choose, nor to find out.
-        ways = ways if len(ways) > 2 else ways[1:]
+        one_way = len(ways) < 3
+        ways = ways[1:] if one_way else ways
         values = [value for _, value in ways]
+        lines = [say(language, "batch.limits", **SIZES)]
+        lines += [say(language, "batch.single", way=only) for only, _ in ways if one_way]
         return {
-            limits: f"<p>{html.escape(say(language, 'batch.limits', **SIZES))}</p>",
+            limits: "".join(f"<p>{html.escape(line)}</p>" for line in lines),
             model: gr.Dropdown(choices=[*ready], value=name, visible=len(ready) > 1),
             direction: gr.Radio(
                 choices=ways,
                 value=way if way in values and chosen else next(iter(values), None),
-                visible=len(ways) > 1,
+                visible=not one_way,
             ),
+            recovered: gr.Checkbox(False, visible=False) if one_way else gr.Checkbox(visible=True),
             timer: gr.Timer(active=shelf.loading),
         }
 
@@ -170,7 +174,7 @@ def batch_tab(shelf: Shelf, step: Step) -> None:
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     quick: dict[str, Any] = {**quiet, "queue": False}
-    controls = [limits, model, direction, timer]
+    controls = [limits, model, direction, recovered, timer]
     gr.on(None, refresh, [model, direction], controls, **quick)
     gr.on([timer.tick, model.focus], refresh, [model, direction], controls, **quick)
     start.click(

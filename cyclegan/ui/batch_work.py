@@ -121,7 +121,7 @@ def work(
     Closed early, it leaves nothing behind. Raises UserError when nothing can be done at all.
     """
     model = shelf.get(wish.weights)
-    if wish.direction not in (*model.directions, "auto"):
+    if wish.direction != "auto" or not model.directions:
         # Says which there are.
         known_direction(model, Image.new("RGB", (1, 1)), wish.direction)
     folder = new_folder()

@@ -14,9 +14,9 @@ from typing import Literal
 from cyclegan import guests, hub
 from cyclegan.config import Direction
 from cyclegan.errors import UserError
-from cyclegan.models import FAMILIES
-from cyclegan.translator import Device, Info, Translator
-from cyclegan.weights import CONFIG, Weights, WeightsConfig, WeightsError, read_config
+from cyclegan.generator import takes_z
+from cyclegan.translator import Device, Info, Translator, describe
+from cyclegan.weights import CONFIG, Weights, WeightsError, read_config
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ class Entry:
         reason: why it failed, one sentence without paths of this machine.
         info: what is known without loading it; None before its files are here.
         directions: in which it translates.
+        generates: whether it makes pictures from z, on the Generate tab.
         folder: where its files are; None for a checkpoint, which is only in memory.
         added: whether it came after the start: a visitor's, or a checkpoint tried out.
     """
@@ -53,6 +54,7 @@ class Entry:
     reason: str = ""
     info: Info | None = None
     directions: tuple[Direction, ...] = ()
+    generates: bool = False
     folder: Path | None = None
     added: bool = False
 
@@ -86,14 +88,14 @@ def fetched(entry: Entry, home: Path) -> Entry:
         # A download that was cut short stays in the cache.
         folder = hub.pull(source, force=True)
         config = read_config(folder)
-    info = _info(source, entry.name, revision, config)
-    directions = tuple(FAMILIES[config.model].translators)
+    info = describe(source, revision, config, entry.name)
     return Entry(
         source,
         entry.name,
         "waiting",
         info=info,
-        directions=directions,
+        directions=info.directions,
+        generates=takes_z(config),
         folder=folder,
         added=entry.added,
     )
@@ -108,13 +110,13 @@ def loaded(entry: Entry, device: Device) -> Translator:
         source = f"{hub.parse_name(entry.source).repo_id}@{entry.info.revision}"
     translator = Translator.load(source, device)
     # What is said about a model calls it what the chooser calls it.
-    translator.info = entry.info
+    translator.info = replace(entry.info, one_size=translator.info.one_size)
     return translator
 
 
 def make_translator(name: str, weights: Weights, device: Device) -> Translator:
     """Make a translator of weights that are in memory, and give it a name."""
-    return Translator(weights, _info(name, name, None, weights.config), device)
+    return Translator(weights, describe(name, None, weights.config, name), device)
 
 
 def failed(entry: Entry, error: Exception) -> Entry:
@@ -178,8 +180,3 @@ def short_name(source: str) -> str:
         path = path.resolve()
         return path.parent.name if path.name == "weights" else path.name
     return source.split("@")[0].rstrip("/").rsplit("/", 1)[-1]
-
-
-def _info(source: str, name: str, revision: str | None, config: WeightsConfig) -> Info:
-    labels = {"a": config.label_a, "b": config.label_b}
-    return Info(source, name, revision, labels, config.image_size)

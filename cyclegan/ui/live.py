@@ -26,7 +26,7 @@ from cyclegan.errors import UserError
 from cyclegan.images import ImageError, load_image
 from cyclegan.tiles import PIXELS
 from cyclegan.ui.models import Shelf
-from cyclegan.ui.translation import failure
+from cyclegan.ui.translation import failure, known_direction
 from cyclegan.ui.words import language_of, reword, word
 
 MAX_BYTES = 1_000_000
@@ -115,7 +115,7 @@ def live_routes(shelf: Shelf) -> list[Route]:
                 "labels": entry.info.labels,
                 "directions": list(entry.directions),
             }
-            for entry in shelf.ready()
+            for entry in shelf.translating()
             if entry.info
         ]
         return JSONResponse({"models": listed, "loading": shelf.loading})
@@ -190,11 +190,9 @@ def _translated(shelf: Shelf, model: str, direction: str, body: bytes) -> tuple[
     begun = perf_counter()
     frame = _decoded(body)
     translator = shelf.get(model)
-    if direction not in translator.directions:
-        known = " and ".join(translator.directions)
-        raise LiveError(f"This model does not translate {direction!r}, only {known}.")
+    way = known_direction(translator, frame, direction)
     start = perf_counter()
-    fake = translator.frame(frame, direction)
+    fake = translator.frame(frame, way)
     network = perf_counter() - start
     with io.BytesIO() as buffer:
         fake.save(buffer, "JPEG", **ENCODING)

@@ -93,7 +93,7 @@ def models_tab(shelf: Shelf, tabs: gr.Tabs, chooser: gr.Dropdown) -> None:
 
     def use(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
         name = _named(event)
-        if name not in [entry.name for entry in shelf.ready()]:
+        if name not in [entry.name for entry in shelf.translating()]:
             return {status: line("failed", say(language_of(request), "models.gone", name=name))}
         return {tabs: gr.Tabs(selected="translate"), chooser: choose(shelf, name), status: ""}
 

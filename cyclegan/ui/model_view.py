@@ -8,8 +8,10 @@ from urllib.parse import urlencode
 from huggingface_hub import constants
 
 from cyclegan import hub
+from cyclegan.translator import Info
 from cyclegan.ui.card_view import About, about
 from cyclegan.ui.models import Entry, Shelf
+from cyclegan.ui.translation import arrow
 from cyclegan.ui.words import Language, reword, say
 
 ICONS = {
@@ -18,6 +20,8 @@ ICONS = {
     "loading": '<path d="M8 2.5a5.5 5.5 0 1 1-5.5 5.5" class="ring"/>',
     "failed": '<path d="M8 2 15 14H1Z"/>',
 }
+
+WAYS = ("no_way", "one_way", "two_ways")
 
 
 def model_json(entry: Entry) -> dict[str, Any]:
@@ -68,18 +72,21 @@ def _panel(shelf: Shelf, entry: Entry, language: Language) -> str:
 
 def _head(entry: Entry, language: Language) -> str:
     state = say(language, f"models.{entry.state}")
-    usable = entry.info and entry.state != "failed"
+    usable = entry.directions and entry.state != "failed"
     button = _button("use", entry, say(language, "models.use"), "primary") if usable else ""
-    labels = ""
-    if entry.info:
-        a, b = (html.escape(entry.info.labels[side]) for side in "ab")
-        both = len(entry.directions) > 1
-        first = entry.directions[:1] == ("b2a",)
-        labels = f"{b} → {a}" if first and not both else f"{a} {'⇄' if both else '→'} {b}"
-        labels = f'<p class="domains">{labels}</p>'
+    labels = f'<p class="domains">{html.escape(_domains(entry.info))}</p>' if entry.info else ""
     icon = f'<svg viewBox="0 0 16 16" aria-hidden="true">{ICONS[entry.state]}</svg>'
     pill = f'<span class="state {entry.state}">{icon}{html.escape(state)}</span>'
     return f"<header><div><h2>{html.escape(entry.name)}</h2>{labels}{pill}</div>{button}</header>"
+
+
+def _domains(info: Info) -> str:
+    """What it makes of what: "apple ⇄ orange", "line art → emoji", or of nothing: "emoji"."""
+    if not info.directions:
+        return info.labels["a"]
+    if len(info.directions) == 2:
+        return f"{info.labels['a']} ⇄ {info.labels['b']}"
+    return arrow(info.labels, info.directions[0])
 
 
 def _notes(shelf: Shelf, entry: Entry, language: Language) -> str:
@@ -115,7 +122,11 @@ def _facts(entry: Entry, known: About | None, language: Language) -> str:
             ("parameters", html.escape(million)),
             ("size", f"{known.bytes / 1e6:,.1f} MB"),
         ]
-    facts.append(("image_size", f"{info.image_size} × {info.image_size}"))
+    way = WAYS[len(info.directions)]
+    facts += [
+        ("ways", html.escape(say(language, f"models.{way}"))),
+        ("image_size", f"{info.image_size} × {info.image_size}"),
+    ]
     if known and known.step:
         facts.append(("steps", f"{known.step:,}"))
     rows = (f"<div><dt>{html.escape(say(language, f'models.{key}'))}</dt><dd>{text}</dd></div>"
@@ -142,7 +153,8 @@ def _samples(entry: Entry, known: About | None, language: Language) -> str:
     query = html.escape(urlencode({"name": entry.name, "v": known.sheet}), quote=True)
     address = f"models/samples.webp?{query}"
     labels = {"name": entry.name, "a": info.labels["a"], "b": info.labels["b"]}
-    alt = html.escape(say(language, "models.samples_of", **labels), quote=True)
+    way = WAYS[len(info.directions)]
+    alt = html.escape(say(language, f"models.samples_{way}", **labels), quote=True)
     width, height = known.sheet_size
     larger = html.escape(say(language, "models.larger"), quote=True)
     return (

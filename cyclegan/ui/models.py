@@ -19,6 +19,7 @@ from time import perf_counter
 from gradio.utils import is_zero_gpu_space
 
 from cyclegan import guests, hub
+from cyclegan.generator import takes_z
 from cyclegan.translator import Device, Translator
 from cyclegan.ui.entries import (
     Entry,
@@ -109,8 +110,12 @@ class Shelf:
             return [slot.entry for slot in self._slots.values()]
 
     def ready(self) -> list[Entry]:
-        """The entries that can translate, in memory or not."""
+        """The entries that can be used, in memory or not."""
         return [entry for entry in self.entries() if entry.info and entry.state != "failed"]
+
+    def translating(self) -> list[Entry]:
+        """Those of them that translate."""
+        return [entry for entry in self.ready() if entry.directions]
 
     @property
     def loading(self) -> bool:
@@ -118,7 +123,7 @@ class Shelf:
         return any(entry.state == "loading" and not entry.info for entry in self.entries())
 
     def get(self, name: str | None) -> Translator:
-        """The model of that name or source, loaded if need be; the first when there is no name.
+        """The model of that name or source, loaded if need be; "" is the first that translates.
 
         Raises ModelError, one sentence, when it is unknown or fails; StillLoading when it comes.
         """
@@ -136,7 +141,8 @@ class Shelf:
         """
         translator = make_translator(name, weights, self._device(late=True))
         info, directions = translator.info, translator.directions
-        entry = Entry(name, name, "ready", translator, "", info, directions, added=True)
+        generates = takes_z(weights.config)
+        entry = Entry(name, name, "ready", translator, "", info, directions, generates, added=True)
         with self._lock:
             self._slots.pop(name, None)
             self._slots[name] = _Slot(entry, next(self._clock), late=True)
@@ -233,12 +239,15 @@ class Shelf:
         with self._lock:
             slots = list(self._slots.values())
         if not name:
-            able = [slot for slot in slots if slot.entry.info and slot.entry.state != "failed"]
-            if able:
-                return able[0]
+            able = (s for s in slots if s.entry.directions and s.entry.state != "failed")
+            if found := next(able, None):
+                return found
             if self.loading:
                 raise StillLoading("The model is still loading; try again in a moment.")
-            raise ModelError("This page has no model; start it with --weights FOLDER_OR_HUB_NAME.")
+            raise ModelError(
+                "This page has no model to translate with; start it with --weights "
+                "FOLDER_OR_HUB_NAME."
+            )
         for slot in slots:
             if name in (slot.entry.name, slot.entry.source):
                 return slot
@@ -254,8 +263,8 @@ class Shelf:
                 self._put(slot, failed(slot.entry, error))
                 continue
             # The first one is what most visitors will use.
-            if self._find(None) is slot or is_zero_gpu_space():
-                with suppress(ModelError):
+            with suppress(ModelError):
+                if is_zero_gpu_space() or self._find(None) is slot:
                     self.get(slot.entry.name)
 
     def _known(self, source: str) -> str | None:

@@ -88,6 +88,8 @@ class Result:
             "revision": self.model.revision,
             "direction": self.direction,
             "labels": dict(self.model.labels),
+            "two_ways": len(self.model.directions) == 2,
+            "one_size": self.model.one_size,
             "width": self.size[0],
             "height": self.size[1],
             "preview": list(self.preview),

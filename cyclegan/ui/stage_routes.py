@@ -50,11 +50,12 @@ def _model(entry: Entry, language: Language) -> dict[str, Any]:
         "name": entry.name,
         "state": entry.state,
         # Also while its networks are on their way into memory, for which the server waits.
-        "usable": bool(info) and entry.state != "failed",
+        "usable": bool(entry.directions) and entry.state != "failed",
         "reason": reword(entry.reason, language),
         "revision": info.revision if info else None,
         "labels": info.labels if info else None,
         "directions": list(entry.directions),
+        "drawn": info.drawn if info else False,
         # The longest short side, in pixels, that the networks were trained on: what it probably
         # is, as long as they are not in memory.
         "scale": sides[1] if sides else round(1.12 * info.image_size) if info else None,

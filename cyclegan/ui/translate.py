@@ -24,7 +24,7 @@ from cyclegan.ui.models import Shelf
 from cyclegan.ui.page import NOT_HERE
 from cyclegan.ui.results import ORIGINAL, ResultStore
 from cyclegan.ui.stage_routes import EXAMPLES, examples
-from cyclegan.ui.translation import Step, failure, translations
+from cyclegan.ui.translation import Step, failure, known_direction, translations
 from cyclegan.ui.words import language_of, reword
 
 REFINED = "refine"
@@ -63,7 +63,7 @@ def line(kind: str, text: str) -> str:
 
 def choose(shelf: Shelf, name: str) -> gr.Dropdown:
     """Have the Translate tab take a model, and translate with it what is there."""
-    return gr.Dropdown(choices=[entry.name for entry in shelf.ready()], value=name)
+    return gr.Dropdown(choices=[entry.name for entry in shelf.translating()], value=name)
 
 
 def translate_tab(shelf: Shelf, store: ResultStore, step: Step) -> gr.Dropdown:
@@ -88,8 +88,9 @@ def translate_tab(shelf: Shelf, store: ResultStore, step: Step) -> gr.Dropdown:
             path, title = _file(source, store)
             real = prepare(path)
             guess = model.domain(real) if direction == "auto" else None
-            if direction == "auto":
+            if direction == "auto" and len(model.directions) == 2:
                 direction = _by_name(model, source) or (guess and guess.direction) or "a2b"
+            direction = known_direction(model, real, direction)
             reply |= {"direction": direction, "guess": guess and asdict(guess)}
             yield json.dumps(reply)
             token = None

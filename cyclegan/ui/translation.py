@@ -139,6 +139,8 @@ def arrow(labels: Mapping[str, str], direction: Direction) -> str:
 
 def known_direction(model: Translator, real: Image.Image, direction: str) -> Direction:
     """Check a direction, or find out the one for a picture if it is "auto". Raises UserError."""
+    if not model.directions:
+        raise UserError(f"{model.info.name} makes pictures from noise and does not translate any.")
     known = " and ".join(f"{name} ({arrow(model.info.labels, name)})" for name in model.directions)
     if direction == "auto":
         if len(model.directions) == 1:

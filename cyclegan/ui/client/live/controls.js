@@ -10,6 +10,8 @@ export class Controls {
 
   /** `on` has what is called: start, stop, turn, strength(0 … 1). */
   constructor(t, on) {
+    this.t = t;
+    this.only = el("p", { class: "only" });
     this.model = el("select", { onchange: () => this.#directions() });
     this.direction = el("div", {
       class: "toggle",
@@ -45,6 +47,7 @@ export class Controls {
       this.stop,
       this.turn,
       this.direction,
+      this.only,
       this.chooser,
       el("label", { class: "field" }, el("span", {}, t("live.quality")), this.quality),
       el("label", { class: "field" }, el("span", {}, t("live.strength")), this.strength),
@@ -96,13 +99,21 @@ export class Controls {
     const model = this.#models.find(({ name }) => name === this.model.value);
     const known = model?.directions ?? [];
     const kept = known.includes(chosen) ? chosen : known[0];
+    const arrow = (value) => {
+      const [from, to] = value.split("2").map((side) => model.labels[side]);
+      return `${from} → ${to}`;
+    };
     this.direction.replaceChildren(
       ...known.map((value) => {
-        const [from, to] = value.split("2").map((side) => model.labels[side]);
         const input = { type: "radio", name: "live-direction", value, checked: value === kept };
-        return el("label", {}, el("input", input), el("span", {}, `${from} → ${to}`));
+        return el("label", {}, el("input", input), el("span", {}, arrow(value)));
       }),
     );
     this.direction.hidden = known.length < 2;
+    // A single way is nothing to choose.
+    this.only.hidden = known.length !== 1;
+    this.only.textContent = this.only.hidden
+      ? ""
+      : this.t("live.one_way", { way: arrow(known[0]) });
   }
 }

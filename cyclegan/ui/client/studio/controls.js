@@ -164,7 +164,7 @@ export class Controls {
       this.estimate = (detail) => (short > model.scale ? unit * pixels(detail) : 0);
       this.small = short <= 1.25 * model.scale;
     }
-    this.settings.hidden = !picture || this.small;
+    this.settings.hidden = !picture || this.small || Boolean(facts?.one_size);
     this.#cost();
   }
 

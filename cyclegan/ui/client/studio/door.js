@@ -11,8 +11,9 @@ const LIMIT = globalThis.gradio_config?.max_file_size ?? Infinity; // bytes
 
 /** `onfile(file, others)` gets the first file of what came in, and how many more there were. */
 export class Door {
-  constructor(element, onfile) {
+  constructor(element, sketch, onfile) {
     this.onfile = onfile;
+    this.sketch = sketch;
     this.input = el("input", {
       type: "file",
       accept: TYPES.map((type) => `image/${type}`).join(),
@@ -24,7 +25,7 @@ export class Door {
       },
     });
     this.camera = new Camera((file) => onfile(file, 0));
-    const choose = el(
+    this.first = el(
       "button",
       { type: "button", class: "first", onclick: () => this.choose() },
       symbol("plus"),
@@ -32,20 +33,29 @@ export class Door {
     );
     // Nothing is dropped with a finger.
     const fingers = matchMedia("(pointer: coarse)").matches;
-    const invitation = t(fingers ? "translate.invitation_touch" : "translate.invitation");
-    const words = el("p", { class: "invitation" }, invitation);
+    this.invitation = t(fingers ? "translate.invitation_touch" : "translate.invitation");
+    this.words = el("p", { class: "invitation" });
+    const ways = [sketch.opener("first"), this.first, this.shutter(t("translate.take"))];
     const hint = el("p", { class: "hint" }, t("translate.invitation_hint"));
     this.element = el(
       "div",
       { class: "door", onclick: (event) => event.target.closest("button") ?? this.choose() },
       symbol("picture"),
-      words,
-      el("div", { class: "ways" }, choose, this.shutter(t("translate.take"))),
+      this.words,
+      el("div", { class: "ways" }, ways),
       hint,
     );
+    this.draw(false);
     this.over = el("div", { class: "over", hidden: true }, el("p", {}, t("translate.drop")));
-    element.append(this.input, this.over, this.camera.element);
+    element.append(this.input, this.over, this.camera.element, sketch.element);
     this.#listen(element);
+  }
+
+  /** Offer the sheet to draw on, before anything else, or not. */
+  draw(drawn) {
+    this.sketch.offer(drawn);
+    this.first.classList.toggle("first", !drawn);
+    this.words.textContent = drawn ? t("translate.invitation_drawn") : this.invitation;
   }
 
   choose() {

@@ -1,13 +1,12 @@
 // The wire to the server: translations wait in gradio's queue, and only the last one counts.
 
-const QUEUE = "#studio-queue";
 const PATIENCE = 300; // milliseconds that a place in the queue lasts before it is worth saying
 
 /** Sends requests. `gradio` has `translate(asked)`, `stop(id)` and `listen(heard)`.
  *
  * `onreply(reply)` hears what the server says to the newest request and to no other,
  * `onplace({place, of, seconds})` where in the queue it is, null once it is its turn, and
- * `onlost()` that it will never be answered.
+ * `onlost()` that it will never be answered. Gradio shows its own status of them in `place`.
  */
 export class Link {
   #gradio;
@@ -15,13 +14,13 @@ export class Link {
   #open = false; // whether an answer to it is awaited
   #timer = 0;
 
-  constructor(gradio, { onreply, onplace, onlost }) {
+  constructor(gradio, { onreply, onplace, onlost, place = "#studio-queue" }) {
     this.#gradio = gradio;
     this.onreply = onreply;
     this.onplace = onplace;
     this.onlost = onlost;
     gradio.listen((value) => value && this.#hear(JSON.parse(value)));
-    const queue = document.querySelector(QUEUE);
+    const queue = document.querySelector(place);
     const changes = { childList: true, subtree: true, characterData: true };
     new MutationObserver(() => this.#look(queue)).observe(queue, changes);
   }

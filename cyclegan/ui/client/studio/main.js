@@ -5,13 +5,14 @@ import { loadWords, t } from "../words.js";
 import { Controls } from "./controls.js";
 import { Compare } from "./compare.js";
 import { Door, limitWords, Refused, upload } from "./door.js";
-import { examples } from "./examples.js";
+import { Examples } from "./examples.js";
 import { Link } from "./link.js";
 import { address, el } from "./parts.js";
 import { Recent } from "./recent.js";
 import { Save } from "./save.js";
 import { Shelf } from "./shelf.js";
-import { sceneOf, Stage, VIEWS } from "./views.js";
+import { Sketch } from "./sketch.js";
+import { sceneOf, Stage } from "./views.js";
 
 /** Fill `element`; `gradio` carries requests to the server, see link.js. */
 export async function open(element, gradio) {
@@ -51,9 +52,11 @@ class Studio {
       oncancel: () => this.#cancel(),
       onagain: () => this.#run(true),
     });
-    this.door = new Door(element, (file, others) => this.#give(file, others));
-    this.controls.actions.append(this.door.shutter());
-    this.examples = examples((example) => this.#example(example));
+    const take = (file, others) => this.#give(file, others);
+    const sketch = new Sketch(take);
+    this.door = new Door(element, sketch, take);
+    this.controls.actions.append(sketch.opener(), this.door.shutter());
+    this.examples = new Examples((example) => this.#example(example));
     this.link = new Link(gradio, {
       onreply: (reply) => this.#reply(reply),
       onplace: (place) => this.controls.place(place),
@@ -62,13 +65,20 @@ class Studio {
     const { controls, shelf } = this;
     element.append(
       shelf.notice,
-      el("div", { class: "head" }, shelf.direction.element, controls.guess, shelf.element),
+      el(
+        "div",
+        { class: "head" },
+        shelf.direction.element,
+        shelf.only,
+        controls.guess,
+        shelf.element,
+      ),
       el("div", { class: "scene" }, this.door.element, this.stage.element),
       controls.tools,
       el("div", { class: "foot" }, controls.status, controls.actions, this.save.element),
       controls.settings,
       this.compare.element,
-      this.examples,
+      this.examples.element,
       this.recent.element,
       el("p", { class: "fine" }, t("translate.fine")),
     );
@@ -236,6 +246,9 @@ class Studio {
   }
 
   #compare() {
+    const drawn = Boolean(this.shelf.model?.drawn);
+    this.door.draw(drawn);
+    this.examples.offer(drawn);
     const photo = this.#picture?.photo;
     const made = (model) => this.recent.made(photo, model, this.controls.detail);
     this.compare.show(photo ? this.shelf.usable : [], made, this.#facts?.token);
@@ -274,7 +287,7 @@ class Studio {
     const facts = this.#facts;
     this.element.dataset.state = !this.#picture ? "empty" : facts ? "shown" : "coming";
     const labels = facts?.labels ?? this.shelf.model?.labels;
-    const direction = facts?.direction ?? this.shelf.direction.value;
+    const direction = facts?.direction ?? this.shelf.way;
     const name = (which, side) =>
       labels && direction
         ? t(`translate.${which}`, { label: labels[direction[side]] })
@@ -288,7 +301,7 @@ class Studio {
     const scene = facts ? sceneOf(facts) : none;
     const coming = this.#picture && !this.#picture.source;
     const working = Boolean((this.#asked && !this.compare.running) || this.#pending || coming);
-    const twoWays = (this.shelf.named(facts?.model) ?? this.shelf.model)?.directions.length !== 1;
+    const twoWays = facts ? facts.two_ways : this.shelf.model?.directions.length !== 1;
     this.stage.set(this.#picture ? scene : {}, names, working, twoWays);
     this.stage.note(facts?.recovered ? facts.cycle_error : null);
     this.save.set(facts, this.controls.strength);
@@ -301,7 +314,7 @@ class Studio {
     if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest("select, dialog"))
       return;
     const { directions = [] } = this.shelf.model ?? {};
-    const view = VIEWS[Number(event.key) - 1];
+    const view = this.stage.views[Number(event.key) - 1];
     if (view && this.#picture) this.stage.show(view);
     else if (event.key === "n") this.door.choose();
     else if (event.key === "z") this.stage.open("fake");
@@ -313,7 +326,7 @@ class Studio {
 }
 
 function stylesheets() {
-  const loads = ["studio", "door", "views", "large", "tools", "strips"].map((name) => {
+  const loads = ["studio", "door", "sketch", "views", "large", "tools", "strips"].map((name) => {
     const href = address(`training/client/studio/${name}.css`);
     const link = el("link", { rel: "stylesheet", href });
     document.head.append(link);

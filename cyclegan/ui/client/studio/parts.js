@@ -15,6 +15,10 @@ export const download = (facts, which, query) =>
 const ICONS = {
   plus: "M12 5v14M5 12h14",
   camera: "M4 8h3l2-3h6l2 3h3v11H4zM12 10a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7",
+  pen: "M4 20l1-4L16 5l3 3L8 19zM14 7l3 3",
+  eraser: "M9 19l-5-5L14 4l6 6-9 9zM8 10l6 6M9 19h11",
+  undo: "M9 5L4 10l5 5M4 10h10a5 5 0 0 1 0 10h-3",
+  clear: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
   picture: "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M15.5 9.5h.01",
   large: "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",
   close: "M6 6l12 12M18 6L6 18",
@@ -85,10 +89,10 @@ export function arrange(list, items) {
     if (list.children[at] !== item) list.insertBefore(item, list.children[at] ?? null);
 }
 
-/** A span of time: "0.7 s", "12 s", "3 min". */
+/** A span of time: "<0.1 s", "0.7 s", "12 s", "3 min". */
 export function span(seconds) {
   const tenths = seconds < 9.95 && !Number.isInteger(seconds);
-  if (tenths) return t("training.seconds", { n: seconds.toFixed(1) });
+  if (tenths) return t("training.seconds", { n: seconds < 0.05 ? "<0.1" : seconds.toFixed(1) });
   if (seconds < 90) return t("training.seconds", { n: Math.round(seconds) });
   return t("training.minutes", { n: Math.round(seconds / 60) });
 }

@@ -31,7 +31,7 @@ export class Save {
     );
   }
 
-  /** What is to be saved; null for nothing. The sheet and the clip need the way back. */
+  /** What is to be saved; null for nothing. The clip waits for the way back. */
   set(facts, strength) {
     this.#facts = facts;
     this.#strength = strength;
@@ -41,7 +41,7 @@ export class Save {
       const query = { format, strength: this.#strength };
       this.links[at].href = download(this.#facts, which, query);
       const wide = Math.max(facts.width, facts.height) > WEBP;
-      this.links[at].hidden = { clip: !facts.recovered, webp: wide }[kind] ?? false;
+      this.links[at].hidden = { clip: facts.two_ways && !facts.recovered, webp: wide }[kind] ?? false;
     }
   }
 }

@@ -23,6 +23,7 @@ export class Shelf {
     this.element = el("label", { class: "chooser", hidden: true }, word, this.select);
     this.onmodel = onmodel;
     this.direction = new Choice("direction", t("translate.direction"), ondirection);
+    this.only = el("p", { class: "only", hidden: true });
     this.notice = el("div", { id: "notice", role: "status" });
     this.ask();
   }
@@ -40,6 +41,12 @@ export class Shelf {
   /** The chosen model; undefined while there is none. */
   get model() {
     return this.usable.find(({ name }) => name === this.chosen) ?? this.usable[0];
+  }
+
+  /** The direction that is chosen, or the only one there is; null while neither is so. */
+  get way() {
+    const { directions = [] } = this.model ?? {};
+    return directions.length === 1 ? directions[0] : this.direction.value;
   }
 
   named(name) {
@@ -95,10 +102,14 @@ export class Shelf {
   point(direction) {
     const model = this.model;
     const directions = model?.directions ?? [];
-    this.direction.offer(
-      directions.map((one) => [one, this.arrow(model.labels, one)]),
-      direction,
+    const options = directions.map((one) => [one, this.arrow(model.labels, one)]);
+    // A single way is nothing to choose.
+    const [only, choice] = options.length === 1 ? [options[0][1], []] : [null, options];
+    this.only.hidden = !only;
+    this.only.replaceChildren(
+      ...(only ? [el("b", {}, only), el("small", {}, t("translate.one_way"))] : []),
     );
+    this.direction.offer(choice, direction);
   }
 
   #offer() {

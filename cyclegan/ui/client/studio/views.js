@@ -8,7 +8,7 @@ import { Large } from "./large.js";
 import { Choice, el, load, preview, symbol } from "./parts.js";
 import { Frame, SliderView } from "./slider.js";
 
-export const VIEWS = ["panels", "slider", "difference", "cycle"];
+const VIEWS = ["panels", "slider", "difference", "cycle"];
 const NARROW = 700; // pixels, below which one picture at a time is the better start
 
 /** Shows a picture on its way and what became of it. */
@@ -17,6 +17,8 @@ export class Stage {
   #scene = null; // { real, fake, recovered }: addresses, as far as they are there
   #strength = 1;
   #view;
+  #start; // the view to begin with
+  views = []; // those that there are to choose
 
   constructor() {
     this.frames = Object.fromEntries(
@@ -30,16 +32,13 @@ export class Stage {
     this.slider = new SliderView();
     this.difference = new DifferenceView();
     this.heat = new HeatView();
-    this.views = {
+    this.elements = {
       panels: this.panels,
       slider: this.slider.element,
       difference: this.difference.element,
       cycle: this.heat.element,
     };
     this.choice = new Choice("views", t("translate.view"), (view) => this.show(view));
-    this.choice.offer(
-      VIEWS.map((view, at) => [view, t(`translate.view_${view}`), view, `${at + 1}`]),
-    );
     const expand = el(
       "button",
       {
@@ -54,11 +53,13 @@ export class Stage {
     this.element = el(
       "div",
       { class: "stage" },
-      Object.values(this.views),
+      Object.values(this.elements),
       expand,
       this.large.element,
     );
-    this.show(innerWidth < NARROW ? "slider" : "panels");
+    this.#start = innerWidth < NARROW ? "slider" : "panels";
+    this.show(this.#start);
+    this.#offer(true);
   }
 
   get view() {
@@ -69,7 +70,7 @@ export class Stage {
   show(view) {
     this.#view = view;
     this.choice.set(view);
-    for (const [name, element] of Object.entries(this.views)) element.hidden = name !== view;
+    for (const [name, element] of Object.entries(this.elements)) element.hidden = name !== view;
     this.element.dataset.view = view;
     this.element.dispatchEvent(new CustomEvent("view"));
     this.#draw();
@@ -91,6 +92,7 @@ export class Stage {
       frame.wait(scene[which] || !waiting ? "" : t(`translate.${which}_appears`));
     }
     this.figures.recovered.hidden = !twoWays;
+    this.#offer(twoWays);
     const appears = scene.fake || !waiting ? "" : t("translate.fake_appears");
     this.slider.set(scene, names, appears);
     this.difference.wait(appears);
@@ -126,7 +128,7 @@ export class Stage {
   // The frames take the shape of the picture before anything else of it is there.
   async #measure(scene) {
     const image = await load(scene.real);
-    if (this.#scene !== scene || !image) return;
+    if (this.#scene.real !== scene.real || !image) return;
     this.element.style.setProperty("--ratio", image.naturalWidth / image.naturalHeight);
   }
 
@@ -134,6 +136,18 @@ export class Stage {
     if (!this.#scene) return;
     if (this.#view === "difference") this.difference.draw(this.#scene);
     if (this.#view === "cycle") this.heat.draw(this.#scene);
+  }
+
+  #offer(twoWays) {
+    this.views = VIEWS.filter((view) => twoWays || view !== "cycle");
+    if (!this.views.includes(this.#view)) this.show(this.#start);
+    const options = this.views.map((view, at) => [
+      view,
+      t(`translate.view_${view}`),
+      view,
+      `${at + 1}`,
+    ]);
+    this.choice.offer(options, this.#view);
   }
 
   #panel(which) {

@@ -1,0 +1,25 @@
+"""Weights that translate one way only, with known answers."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from cyclegan.config import to_json
+from cyclegan.models.pix2pix import Pix2PixConfig
+from cyclegan.networks import UnetGenerator
+from cyclegan.weights import WeightsConfig, save_weights
+
+RED = (255, 0, 0)
+SIDE = 16
+
+
+def reddening(folder: Path, drawn: bool = False) -> Path:
+    """A pix2pix from line art to emoji, whose U-Net of 16 pixels paints all red."""
+    network = UnetGenerator(width=2, image_size=SIDE)
+    nn.init.zeros_(network.get_parameter("up.0.1.weight"))
+    network.get_parameter("up.0.1.bias").data = torch.tensor([20.0, -20.0, -20.0])
+    settings = to_json(Pix2PixConfig(width=2))
+    config = WeightsConfig(1, "pix2pix", "line art", "emoji", SIDE, settings, drawn=drawn)
+    save_weights(folder, config, {"generator_ab": network})
+    return folder
