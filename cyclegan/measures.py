@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from kornia.metrics import ssim
 from torch import Tensor
 
 DRAWS = 1000
@@ -52,6 +51,9 @@ def psnr(a: Tensor, b: Tensor) -> float:
 
 def similarity(a: Tensor, b: Tensor) -> float:
     """SSIM (Wang et al. 2004), a Gaussian window of 11 pixels, of [3, H, W] in [0, 1]."""
+    # An optional package.
+    from kornia.metrics import ssim
+
     return float(ssim(a[None], b[None], 11).mean())
 
 

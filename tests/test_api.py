@@ -329,7 +329,7 @@ def test_bad_files_give_one_sentence(client: Client, tmp_path: Path, name: str) 
 
 def test_only_what_is_meant_to_be_public_is(page: PageServer, weights: Path) -> None:
     named = json.loads(page.get("/gradio_api/info"))["named_endpoints"]
-    assert set(named) == {"/translate", "/batch", "/models"}
+    assert set(named) == {"/translate", "/generate", "/batch", "/models"}
     secret = page.cwd.parent / "log.txt"
     secret.write_text("private")
     for path in (weights / "config.json", secret):

@@ -84,7 +84,11 @@ def test_a_bad_frame_gives_one_sentence(server: PageServer, name: str) -> None:
     ("query", "sentence"),
     [
         ({"model": "nowhere"}, "There are no weights called 'nowhere'"),
-        ({"direction": "up"}, "The direction 'up' is unknown; painter has a2b (black → white) and b2a (white → black)."),
+        (
+            {"direction": "up"},
+            "The direction 'up' is unknown; painter has a2b (black → white) and b2a "
+            "(white → black).",
+        ),
         ({"visitor": "me"}, "A frame needs the name of its visitor"),
         ({"visitor": "../../etc/passwd"}, "A frame needs the name of its visitor"),
     ],

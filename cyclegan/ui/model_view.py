@@ -74,6 +74,9 @@ def _head(entry: Entry, language: Language) -> str:
     state = say(language, f"models.{entry.state}")
     usable = entry.directions and entry.state != "failed"
     button = _button("use", entry, say(language, "models.use"), "primary") if usable else ""
+    if entry.generates and entry.state != "failed":
+        query = html.escape(urlencode({"tab": "generate", "model": entry.name}), quote=True)
+        button += f'<a class="go" href="?{query}">{say(language, "models.generate")}</a>'
     labels = f'<p class="domains">{html.escape(_domains(entry.info))}</p>' if entry.info else ""
     icon = f'<svg viewBox="0 0 16 16" aria-hidden="true">{ICONS[entry.state]}</svg>'
     pill = f'<span class="state {entry.state}">{icon}{html.escape(state)}</span>'

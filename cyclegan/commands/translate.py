@@ -1,28 +1,16 @@
-"""The commands of `python -m cyclegan`, made by tyro from one dataclass each.
+"""`python -m cyclegan translate`."""
 
-A command's fields are its flags and `run` does the work, returning the exit code. Whatever needs
-torch or the Hub is imported there: --help and a mistyped flag should not wait for it.
-"""
-
-import logging
 import os
-import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from cyclegan.checkpoint_commands import Convert
+from cyclegan.commands.errors import CommandError
 from cyclegan.errors import UserError
-from cyclegan.evaluate_command import Evaluate
-from cyclegan.export_commands import Export
-from cyclegan.files import CONFIG, TENSORS, WEIGHTS_FILES, write_atomically
-from cyclegan.generate_command import Generate
-from cyclegan.prepare_commands import Prepare
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,10 +19,6 @@ if TYPE_CHECKING:
     from cyclegan.translator import Translator
 
 KEPT_FORMATS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-
-
-class CommandError(UserError):
-    """A command that was asked for what cannot be done."""
 
 
 @dataclass(frozen=True)
@@ -178,116 +162,6 @@ class Translate:
         return guess.direction
 
 
-@dataclass(frozen=True)
-class Calibrate:
-    """Teach weights to tell which of their domains a photo is from, as training does by itself.
-
-    What they learn is how the photos of either domain look; the networks stay as they are.
-    """
-
-    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
-    """A weights folder, whose config is renewed."""
-    domain_a: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR…")]
-    """Folders with photos of domain A, best those of the training."""
-    domain_b: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR…")]
-    """Folders with photos of domain B."""
-
-    def run(self) -> int:
-        from cyclegan.domains import FEWEST, calibrate
-        from cyclegan.photos import list_images
-        from cyclegan.weights import read_config, replace_config
-
-        config = read_config(self.folder)
-        looks = calibrate({"a": list_images(self.domain_a), "b": list_images(self.domain_b)})
-        if looks is None:
-            raise CommandError(f"Each domain needs {FEWEST} photos that can be read, or more.")
-        replace_config(self.folder, replace(config, looks=looks))
-        return 0
-
-
-@dataclass(frozen=True)
-class Push:
-    """Push a weights folder to the Hugging Face Hub and print the address of the commit.
-
-    The repository is created when it does not exist. Needs a token with write access, in HF_TOKEN
-    or stored by `hf auth login`.
-    """
-
-    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
-    """A weights folder, such as RUN/weights."""
-    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="USER/NAME")]
-    """The repository."""
-    private: bool = False
-    """Create it as a private one; refuses one that is public."""
-
-    def run(self) -> int:
-        from cyclegan import hub
-
-        print(hub.push(self.folder, self.name, private=self.private))
-        return 0
-
-
-@dataclass(frozen=True)
-class Pull:
-    """Pull weights from the Hugging Face Hub and print the folder that they are in."""
-
-    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="USER/NAME[@REVISION]")]
-    """The repository, and optionally a branch, a tag or a commit of it."""
-    output: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """Copy them to this folder, which is new or empty or holds weights to be replaced; by default
-    they stay in the Hub's cache, where --weights USER/NAME finds them."""
-
-    def run(self) -> int:
-        from cyclegan import hub
-
-        if self.output is None:
-            print(hub.pull(self.name))
-            return 0
-        if not _may_hold_weights(self.output):
-            raise CommandError(
-                f"--output {self.output} holds something other than weights; choose a new folder."
-            )
-        _copy_weights(hub.pull(self.name), self.output)
-        print(self.output)
-        return 0
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Run `python -m cyclegan`; returns its exit code."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    commands: dict[str, Any] = {
-        "translate": Translate,
-        "calibrate": Calibrate,
-        "generate": Generate,
-        "evaluate": Evaluate,
-        "convert": Convert,
-        "export": Export,
-        "prepare": Prepare,
-        "push": Push,
-        "pull": Pull,
-    }
-    command: Any = tyro.extras.subcommand_cli_from_dict(
-        commands,
-        prog="python -m cyclegan",
-        description="Translate photos, and exchange weights with the Hugging Face Hub.",
-        args=arguments,
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
-    try:
-        return command.run()
-    except UserError as error:
-        print(f"cyclegan: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        named = error.filename and error.strerror
-        text = f"{error.filename}: {error.strerror}" if named else str(error)
-        print(f"cyclegan: {text}.", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("cyclegan: stopped.", file=sys.stderr)
-        return 130
-    return 2
-
-
 def plan(photos: Sequence[Path], output: Path, recovered: bool) -> tuple[list[Job], list[str]]:
     """Decide where the results of each photo go, before any work is done.
 
@@ -372,22 +246,3 @@ def _sentence(error: BaseException, job: Job) -> str:
 
 def _count(photos: int) -> str:
     return "1 photo" if photos == 1 else f"{photos} photos"
-
-
-def _may_hold_weights(folder: Path) -> bool:
-    """Whether weights can be copied there without touching anybody's other files."""
-    if not folder.exists():
-        return True
-    if not folder.is_dir():
-        return False
-    names = {path.name for path in folder.iterdir()}
-    return not names or {CONFIG, TENSORS} <= names
-
-
-def _copy_weights(source: Path, target: Path) -> None:
-    for name in WEIGHTS_FILES:
-        if (source / name).is_file():
-            write_atomically(target / name, partial(shutil.copyfile, source / name))
-        else:
-            # Such as the sample sheet of the weights that were there before.
-            (target / name).unlink(missing_ok=True)

@@ -3,12 +3,13 @@
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from cyclegan.errors import UserError
+from cyclegan.commands.errors import CommandError
 
 if TYPE_CHECKING:
     from cyclegan.judge import Judgement
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from cyclegan.translator import Translator
 
 
-class EvaluateError(UserError):
-    """Weights that cannot be measured as asked."""
+NEEDS = {"torch_fidelity": "torch-fidelity>=0.4,<0.5", "kornia": "kornia>=0.8,<0.10"}
+"""Optional packages, by the name of their module."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,13 @@ class Evaluate:
     def run(self) -> int:
         import torch
 
+        missing = [name for name in NEEDS if find_spec(name) is None]
+        if missing:
+            raise CommandError(
+                f"evaluate needs {' and '.join(missing)}; pip install "
+                + " ".join(f"'{NEEDS[name]}'" for name in missing)
+                + "."
+            )
         from cyclegan.config import DataConfig
         from cyclegan.files import write_text
         from cyclegan.hub_data import fetched
@@ -58,7 +66,7 @@ class Evaluate:
         from cyclegan.translator import best_device
 
         if self.steps < 1 or self.most < 2:
-            raise EvaluateError("--steps must be at least 1, and --most at least 2.")
+            raise CommandError("--steps must be at least 1, and --most at least 2.")
         device = torch.device(best_device())
         config = fetched(DataConfig(data=self.data))
         judge = Judge(config, self.most, self.feature_extractor, self.steps, self.seed, device)
@@ -84,7 +92,7 @@ class Evaluate:
                 continue
             steps = [int(path.stem) for path in list_checkpoints(folder / CHECKPOINTS)]
             if not steps:
-                raise EvaluateError(f"{folder} has no checkpoints yet; let it train on.")
+                raise CommandError(f"{folder} has no checkpoints yet; let it train on.")
             for step in sorted(steps):
                 weights = checkpoint_weights(folder, step)
                 labels = {"a": weights.config.label_a, "b": weights.config.label_b}

@@ -6,11 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from cyclegan.errors import UserError
-
-
-class GenerateError(UserError):
-    """Pictures that cannot be made as asked."""
+from cyclegan.commands.errors import CommandError
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,7 @@ class Generate:
         from cyclegan.images import save_image
 
         if self.count < 1:
-            raise GenerateError(f"--count is {self.count}; it must be at least 1.")
+            raise CommandError(f"--count is {self.count}; it must be at least 1.")
         for seed in (self.seed, self.seed + self.count - 1):
             read_seed(seed)
         named = {self.output / f"{self.seed + index}.png" for index in range(self.count)}
@@ -50,12 +46,12 @@ class Generate:
         given = {path.resolve() for path in (self.photo, self.reference) if path is not None}
         for path in named:
             if path.resolve() in given:
-                raise GenerateError(f"{path} would be replaced; choose another --output.")
+                raise CommandError(f"{path} would be replaced; choose another --output.")
         generator = Generator.load(self.weights)
         if self.reference is not None and self.photo is None:
-            raise GenerateError("--reference says how to translate a photo; give --photo too.")
+            raise CommandError("--reference says how to translate a photo; give --photo too.")
         if generator.takes_picture and self.photo is None:
-            raise GenerateError(f"{self.weights} starts from a photo; give --photo.")
+            raise CommandError(f"{self.weights} starts from a photo; give --photo.")
         for index in trange(self.count, desc="Making", unit="picture", disable=None):
             z = generator.draw(1, self.seed + index)
             if self.photo is None:
