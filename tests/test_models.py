@@ -254,7 +254,7 @@ class TestFamily:
         photo = Image.new("RGB", (83, 47), "teal")
         if not family.translators:
             with pytest.raises(UserError, match="translate"):
-                Translator.load(tmp_path, "cpu")
+                Translator.load(tmp_path, "cpu").translate(photo)
             return
         translator = Translator.load(tmp_path, "cpu")
         assert set(translator.directions) == set(family.translators)
