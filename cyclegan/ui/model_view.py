@@ -77,10 +77,11 @@ def _head(entry: Entry, language: Language) -> str:
     if entry.generates and entry.state != "failed":
         query = html.escape(urlencode({"tab": "generate", "model": entry.name}), quote=True)
         button += f'<a class="go" href="?{query}">{say(language, "models.generate")}</a>'
+    actions = f'<div class="actions">{button}</div>' if button else ""
     labels = f'<p class="domains">{html.escape(_domains(entry.info))}</p>' if entry.info else ""
     icon = f'<svg viewBox="0 0 16 16" aria-hidden="true">{ICONS[entry.state]}</svg>'
     pill = f'<span class="state {entry.state}">{icon}{html.escape(state)}</span>'
-    return f"<header><div><h2>{html.escape(entry.name)}</h2>{labels}{pill}</div>{button}</header>"
+    return f"<header><div><h2>{html.escape(entry.name)}</h2>{labels}{pill}</div>{actions}</header>"
 
 
 def _domains(info: Info) -> str:
