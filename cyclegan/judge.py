@@ -34,6 +34,7 @@ from cyclegan.translator import Translator, prepare
 
 logger = logging.getLogger(__name__)
 
+BATCH = 16
 HELD_BACK = 5
 """Where there are no test photos, one in so many training photos is held back for them."""
 
@@ -112,6 +113,7 @@ class Judge:
             if paired:
                 found["error"] = self._mean(map(error, _units(target), _units(fakes)))
                 found["PSNR, dB"] = self._mean(map(psnr, _units(target), _units(fakes)))
+            found |= self._of_family(translator, photos)
             back: Direction = "b2a" if way == "a2b" else "a2b"
             if back in translator.directions:
                 recovered = [translator.translate(made, back) for made in fakes]
@@ -209,6 +211,25 @@ class Judge:
         where = "" if fid == "FID" else f" ({extractor.name})"
         return {f"{fid}{where}": found.fid, f"KID{where}": found.kid}
 
+    def _of_family(
+        self, translator: Translator, photos: Mapping[str, Sequence[Image.Image]]
+    ) -> dict[str, float]:
+        """What the family alone can tell, such as how far the answers to one picture are apart."""
+        weights = translator.weights
+        family, size = FAMILIES[weights.config.model], weights.config.image_size
+        sums: dict[str, float] = {}
+        count = min(map(len, photos.values()))
+        for start in range(0, count, BATCH):
+            batch = {
+                f"real_{side}": _middles(
+                    photos[side][start : min(start + BATCH, count)], size, channels
+                ).to(translator.device)
+                for side, channels in family.channels(weights.settings).items()
+            }
+            for name, value in family.measure(weights.networks, batch).items():
+                sums[name] = sums.get(name, 0.0) + value * len(batch["real_a"])
+        return {name.replace("_", ", "): total / count for name, total in sums.items()}
+
     def _mean(self, values: Iterator[float]) -> Mean:
         return mean(list(values), self.seed)
 
@@ -225,13 +246,13 @@ def _units(images: Iterator[Image.Image] | Sequence[Image.Image]) -> Iterator[Te
     return (to_tensor(image, 3) / 2 + 0.5 for image in images)
 
 
-def _middles(images: Sequence[Image.Image], size: int) -> Tensor:
-    """The middle squares, [N, 3, size, size] in [-1, 1]."""
+def _middles(images: Sequence[Image.Image], size: int, channels: int = 3) -> Tensor:
+    """The middle squares, [N, channels, size, size] in [-1, 1]."""
     found = []
     for image in images:
         side = min(image.size)
         left, top = (image.width - side) // 2, (image.height - side) // 2
         box = (left, top, left + side, top + side)
         square = image.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
-        found.append(to_tensor(square, 3))
+        found.append(to_tensor(square, channels))
     return torch.stack(found)

@@ -4,6 +4,7 @@ import json
 import math
 from pathlib import Path
 
+import noise
 import numpy as np
 import pytest
 import torch
@@ -91,6 +92,14 @@ def _open(path: Path):
     from PIL import Image
 
     return Image.open(path)
+
+
+def test_how_far_answers_are_apart_is_told_of_those_who_have_many(photos, tmp_path):
+    """The z of `tints` adds a colour, so its answers differ wherever it is drawn anew."""
+    (found,) = evaluate(tmp_path / "found.json", noise.tints(tmp_path / "tints"), "--data", photos)
+    measures = found["measures"]["a2b"]
+    assert measures["answers"] > 0.05
+    assert measures["answers, fixed"] == 0
 
 
 def test_every_checkpoint_of_a_run_is_measured(photos, tmp_path, capsys):
