@@ -6,14 +6,16 @@ import os
 import re
 import signal
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 SHIPPED = Path(__file__).resolve().parent / "weights"
-M_ARENA_MAX = -8
-"""The option of glibc's mallopt for the number of its heaps."""
+TRIMMED = 10
+"""Seconds between two times that free memory is given back."""
 UNITS = {"b": 1, "kb": 2**10, "mb": 2**20, "gb": 2**30}
 
 
@@ -120,22 +122,30 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def keep_two_heaps() -> None:
-    """Have glibc keep two heaps, not eight a core, before any thread has opened another.
+def give_back_memory() -> None:
+    """Every ten seconds, give back to the system what glibc keeps of freed memory.
 
-    Pictures pass through many threads, and what is free in one heap is of no use to another: over
-    hundreds of translations memory grew by 60 MB.
+    Pictures pass through many threads with a heap each, and what is free in one is of no use to
+    another: over hundreds of translations memory grew by 60 MB.
     """
-    if sys.platform == "linux":
-        # Another C library than glibc has no such heaps.
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 2)
+    if sys.platform != "linux":
+        return
+    # Another C library than glibc has no such call.
+    with suppress(OSError, AttributeError):
+        trim = ctypes.CDLL("libc.so.6").malloc_trim
+
+        def work() -> None:
+            while True:
+                time.sleep(TRIMMED)
+                trim(0)
+
+        threading.Thread(target=work, daemon=True).start()
 
 
 def main(arguments: Sequence[str]) -> int:
     """Serve the page until it is interrupted; returns the exit code."""
     options = parse(arguments)
-    keep_two_heaps()
+    give_back_memory()
     # Imported late: --help and a mistyped flag should not wait for torch and gradio.
     from cyclegan import ui
     from cyclegan.errors import UserError

@@ -12,7 +12,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from noise import colours, shade, tints
 from one_way import RED, reddening
-from page_server import PageServer, painter, watched_page
+from page_server import ROOT, PageServer, painter, watched_page
 from painted import photo, send
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Page, expect
@@ -21,13 +21,20 @@ from torch import Tensor, nn
 
 from cyclegan.commands import main
 from cyclegan.images import to_tensor
+from cyclegan.models import FAMILIES
 from cyclegan.models.pix2pix import Pix2PixConfig
 from cyclegan.native import Change
 from cyclegan.networks import UnetGenerator
 from cyclegan.translator import Translator, describe
-from cyclegan.weights import Weights, WeightsConfig
+from cyclegan.weights import Weights, WeightsConfig, read_config
 
 NO_WAY_BACK = "knows no way back"
+# What ships is on every page.
+SHIPPED = {
+    path.parent.name: list(FAMILIES[read_config(path.parent).model].translators)
+    for path in sorted((ROOT / "weights").glob("*/config.json"))
+}
+TRANSLATING = [name for name, ways in SHIPPED.items() if ways]
 
 
 # --- engine
@@ -182,13 +189,12 @@ def test_what_there_is_not_is_one_sentence_everywhere(
 def test_programs_are_told_the_directions_of_all_models(client: Client, server: PageServer) -> None:
     listed = cast(list[dict[str, Any]], client.predict(api_name="/models"))
     ways = {model["name"]: model["directions"] for model in listed}
-    shipped = ways.pop("apples-oranges")
-    assert shipped == ["a2b", "b2a"]
-    assert ways == {"noise": [], "red": ["a2b"], "painter": ["a2b", "b2a"]}
+    assert ways == {"noise": [], "red": ["a2b"], "painter": ["a2b", "b2a"], **SHIPPED}
     live = json.loads(server.get("/live/models.json"))["models"]
-    assert [model["name"] for model in live] == ["red", "painter", "apples-oranges"]
+    assert [model["name"] for model in live] == ["red", "painter", *TRANSLATING]
     shelf = json.loads(server.get("/studio/shelf.json"))["models"]
-    assert [model["name"] for model in shelf if not model["usable"]] == ["noise"]
+    idle = {name for name in SHIPPED if name not in TRANSLATING}
+    assert {model["name"] for model in shelf if not model["usable"]} == {"noise", *idle}
 
 
 def test_a_batch_says_that_there_is_no_way_back(client: Client, sheet: Path) -> None:
@@ -205,7 +211,7 @@ def test_a_batch_says_that_there_is_no_way_back(client: Client, sheet: Path) -> 
 def page(browser: Browser, server: PageServer) -> Iterator[Page]:
     with watched_page(browser, server) as page:
         expect(page.locator("#model option")).to_have_text(
-            ["red", "painter", "apples-oranges"], timeout=WAIT
+            ["red", "painter", *TRANSLATING], timeout=WAIT
         )
         yield page
 
