@@ -3,15 +3,23 @@
 from pathlib import Path
 
 import torch
+from page_server import ROOT
 from torch import nn
 
 from cyclegan.config import to_json
+from cyclegan.models import FAMILIES
 from cyclegan.models.pix2pix import Pix2PixConfig
 from cyclegan.networks import UnetGenerator
-from cyclegan.weights import WeightsConfig, save_weights
+from cyclegan.weights import WeightsConfig, read_config, save_weights
 
 RED = (255, 0, 0)
 SIDE = 16
+# What ships is on every page.
+SHIPPED = {
+    path.parent.name: list(FAMILIES[read_config(path.parent).model].translators)
+    for path in sorted((ROOT / "weights").glob("*/config.json"))
+}
+TRANSLATING = [name for name, ways in SHIPPED.items() if ways]
 
 
 def reddening(folder: Path, drawn: bool = False) -> Path:

@@ -11,8 +11,8 @@ import torch
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from noise import colours, shade, tints
-from one_way import RED, reddening
-from page_server import ROOT, PageServer, painter, watched_page
+from one_way import RED, SHIPPED, TRANSLATING, reddening
+from page_server import PageServer, painter, watched_page
 from painted import photo, send
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Page, expect
@@ -21,20 +21,13 @@ from torch import Tensor, nn
 
 from cyclegan.commands import main
 from cyclegan.images import to_tensor
-from cyclegan.models import FAMILIES
 from cyclegan.models.pix2pix import Pix2PixConfig
 from cyclegan.native import Change
 from cyclegan.networks import UnetGenerator
 from cyclegan.translator import Translator, describe
-from cyclegan.weights import Weights, WeightsConfig, read_config
+from cyclegan.weights import Weights, WeightsConfig
 
 NO_WAY_BACK = "knows no way back"
-# What ships is on every page.
-SHIPPED = {
-    path.parent.name: list(FAMILIES[read_config(path.parent).model].translators)
-    for path in sorted((ROOT / "weights").glob("*/config.json"))
-}
-TRANSLATING = [name for name, ways in SHIPPED.items() if ways]
 
 
 # --- engine
