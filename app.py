@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 SHIPPED = Path(__file__).resolve().parent / "weights"
-TRIMMED = 10
+TRIMMED = 2
 """Seconds between two times that free memory is given back."""
 UNITS = {"b": 1, "kb": 2**10, "mb": 2**20, "gb": 2**30}
 
@@ -123,7 +123,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def give_back_memory() -> None:
-    """Every ten seconds, give back to the system what glibc keeps of freed memory.
+    """Every two seconds, give back to the system what glibc keeps of freed memory.
 
     Pictures pass through many threads with a heap each, and what is free in one is of no use to
     another: over hundreds of translations memory grew by 60 MB.
