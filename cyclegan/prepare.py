@@ -116,6 +116,7 @@ def link(source: Path, target: Path) -> None:
     A hard link, which survives when the source is moved; across file systems a symbolic one.
     """
     for connect in (os.link, os.symlink):
+        # Not every file system has links, and Windows gives symbolic ones to few.
         with suppress(OSError, NotImplementedError):
             connect(source.resolve(), target)
             return

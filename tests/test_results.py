@@ -326,7 +326,7 @@ def peak(server: PageServer) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux says how much it was")
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells a peak")
 def test_twenty_four_megapixels_are_downloaded_in_bounded_memory(
     server: PageServer, tmp_path: Path
 ) -> None:
