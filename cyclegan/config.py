@@ -83,6 +83,9 @@ class TrainingConfig(Strict):
 
     out: Path = Path("runs/run")
     """The run folder; rerunning the same command continues what is there."""
+    start_from: str | None = None
+    """Weights to begin with instead of chance: a weights folder, or USER/NAME on the Hub. Networks
+    that do not ship, such as discriminators, begin afresh."""
     steps: int | None = None
     """How many optimiser steps to train."""
     epochs: float | None = None

@@ -16,6 +16,7 @@ from cyclegan.averaging import update_averages
 from cyclegan.config import ConfigError, RunConfig
 from cyclegan.models import Batch, Cache, family_of
 from cyclegan.monitoring import memory_explained
+from cyclegan.weights import Weights
 
 LOWER = 0.5
 """By what the learning rate is multiplied each time that a run goes back to a checkpoint."""
@@ -70,6 +71,27 @@ class Learner:
         self.total = 1
         self.finished_steps = 0
         self.lowered = 0
+
+    def start_from(self, weights: Weights, source: str) -> None:
+        """Take over trained networks; `source` is what messages call them.
+
+        Raises ConfigError when they are of another family, or their layers have other shapes.
+        """
+        ours = family_of(self.model.config).family
+        if weights.config.model != ours:
+            raise ConfigError(
+                f"{source} holds a {weights.config.model} and this trains a {ours}; start from "
+                "weights of the same family."
+            )
+        for name, network in weights.networks.items():
+            try:
+                self.networks[name].load_state_dict(network.state_dict())
+            except RuntimeError:
+                raise ConfigError(
+                    f"The {name} of {source} has other layers than these settings make; its own "
+                    "are in its config.json."
+                ) from None
+            self.averages[name].load_state_dict(network.state_dict())
 
     def step(self, batches: list[Batch]) -> dict[str, Tensor]:
         """Take one training step: every phase once, over the batches to accumulate.

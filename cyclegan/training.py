@@ -34,6 +34,7 @@ from cyclegan.provenance import describe, refuse_changes
 from cyclegan.pusher import Pusher
 from cyclegan.recording import Recorder
 from cyclegan.runs import CHECKPOINTS, RUN
+from cyclegan.sources import open_weights
 
 logger = logging.getLogger(__name__)
 
@@ -114,6 +115,10 @@ class Trainer:
         if state is not None:
             self.load_state(state)
             logger.info("Resuming at step %d of %d.", self.finished_steps, self.total)
+        elif settings.start_from is not None:
+            weights, _ = open_weights(settings.start_from)
+            self.learner.start_from(weights, settings.start_from)
+            logger.info("Starting from %s.", settings.start_from)
 
     @property
     def finished_steps(self) -> int:

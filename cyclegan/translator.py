@@ -1,6 +1,5 @@
 """Inference: a picture in, a picture out."""
 
-import logging
 import math
 import threading
 from dataclasses import dataclass, replace
@@ -19,10 +18,9 @@ from cyclegan.images import load_image, to_tensor
 from cyclegan.models import FAMILIES
 from cyclegan.native import MAX_PIXELS, Change
 from cyclegan.networks import Generator, UnetGenerator
+from cyclegan.sources import open_weights
 from cyclegan.tiles import Size, calibrated, fitting, run_tiled
-from cyclegan.weights import Weights, WeightsConfig, WeightsError, load_weights, save_weights
-
-logger = logging.getLogger(__name__)
+from cyclegan.weights import Weights, WeightsConfig, WeightsError, save_weights
 
 LONGEST = 8192
 """At the scale of training, no side is longer than this; a longer one is squeezed."""
@@ -88,29 +86,11 @@ class Translator:
     ) -> "Translator":
         """Load a weights folder or a Hub repository, USER/NAME[@REVISION].
 
-        An existing folder wins over a Hub repository of the same name. From the Hub, files come
-        from the cache when the network is gone, and a damaged cached file is fetched once more.
-
-        Raises:
-            WeightsError: the folder is no weights folder, or damaged.
-            HubError: the repository cannot be had.
+        Raises WeightsError and HubError, see `open_weights`.
         """
-        text = str(source)
-        if Path(source).is_dir():
-            folder = Path(source)
-            weights = load_weights(folder)
-            return cls(weights, describe(text, None, weights.config), device)
-        if not hub.is_hub_name(text):
-            raise WeightsError(f"{text} is neither a weights folder nor a Hub name (USER/NAME).")
-        folder = hub.pull(text, token=token)
-        try:
-            weights = load_weights(folder)
-        except WeightsError as error:
-            # A download that was cut short stays in the cache and is noticed only here.
-            logger.warning("%s Fetching it again.", error)
-            folder = hub.pull(text, token=token, force=True)
-            weights = load_weights(folder)
-        return cls(weights, describe(text, hub.pull_revision(folder), weights.config), device)
+        weights, folder = open_weights(source, token)
+        info = describe(str(source), hub.pull_revision(folder), weights.config)
+        return cls(weights, info, device)
 
     @property
     def directions(self) -> tuple[Direction, ...]:

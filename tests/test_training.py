@@ -33,6 +33,7 @@ from cyclegan.monitoring import DivergenceError
 from cyclegan.photos import DataError
 from cyclegan.runs import checkpoint_weights, list_samples, read_metrics, read_run
 from cyclegan.translator import Translator
+from cyclegan.weights import load_weights
 
 
 def test_two_and_two_steps_equal_four_bit_for_bit(photos, tmp_path):
@@ -411,3 +412,42 @@ def test_killed_and_terminated_runs_go_on_to_the_same_end(photos, tmp_path, comm
     assert_equal_runs(tmp_path / "whole", out)
     assert json.loads((out / "status.json").read_text())["phase"] == "finished"
     assert list_samples(out)[-1] == 40
+
+
+def test_a_run_starts_from_trained_weights(photos, tmp_path):
+    trainer(photos, tmp_path / "old", "--steps", "2").run()
+    weights = str(tmp_path / "old" / "weights")
+    old = load_weights(weights).networks
+
+    run = trainer(photos, tmp_path / "new", "--steps", "2", "--start-from", weights)
+    for name, network in old.items():
+        for key, value in network.state_dict().items():
+            assert torch.equal(run.learner.networks[name].state_dict()[key], value)
+            assert torch.equal(run.learner.averages[name].state_dict()[key], value)
+    afresh = trainer(photos, tmp_path / "afresh", "--steps", "2")
+    judges = (r.learner.networks["discriminator_a"].state_dict() for r in (run, afresh))
+    assert differing(*map(dict, judges)) == []
+
+    # A run that has begun goes on from its own checkpoint, wherever it started from.
+    run.run()
+    shutil.rmtree(weights)
+    again = trainer(photos, tmp_path / "new", "--steps", "2", "--start-from", weights)
+    assert again.finished_steps == 2
+
+
+@pytest.mark.parametrize(
+    ("family", "flags", "words"),
+    [
+        ("cyclegan", ["--width", "6"], ["generator_ab", "other layers"]),
+        ("cut", [], ["cyclegan", "cut", "same family"]),
+        ("cyclegan", ["--start-from", "nowhere"], ["nowhere", "neither a weights folder"]),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(photos, tmp_path, capsys, family, flags, words):
+    trainer(photos, tmp_path / "old", "--steps", "1").run()
+    weights = str(tmp_path / "old" / "weights")
+    capsys.readouterr()
+    command = [family, "--data", str(photos), "--out", str(tmp_path / "new"), "--steps", "1"]
+    assert train([*command, *TINY, "--start-from", weights, *flags]) == 2
+    said = capsys.readouterr().err
+    assert all(word in said for word in words) and said.count("\n") == 1
