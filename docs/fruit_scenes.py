@@ -1,0 +1,109 @@
+"""Set out what `weights/apples-oranges` was trained on.
+
+    python -m docs.fruit_scenes --grocery DIR --fruits360 DIR --out DIR
+
+Shop photos of training and validation, some of fruits-360's single fruits on white, and scenes made
+from these: a few of the fruits in front of walls, tables and skies that are the same for apples and
+for oranges. Of 127 training oranges in crates nobody learns that a background is to be left alone.
+"""
+
+import argparse
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from cyclegan.images import load_image
+from cyclegan.photos import list_images
+
+SIDE = 320
+SCENES = 200
+EVERY = 15
+"""Every how manieth single fruit is taken as it is; their pictures are turned by a few degrees."""
+WHITE = 38
+"""How far from white the background of fruits-360 gets, its shadows and JPEG's noise included."""
+
+
+def cut_out(fruit: Image.Image) -> Image.Image:
+    """Make what surrounds a fruit on white transparent: RGBA."""
+    ink = np.asarray(fruit, np.int16).min(-1) < 255 - WHITE
+    mask = Image.fromarray(np.where(ink, 255, 0).astype(np.uint8))
+    mask = mask.filter(ImageFilter.MedianFilter(5))
+    # A highlight is white too, but is not reached from the border.
+    around = Image.new("L", (mask.width + 2, mask.height + 2))
+    around.paste(mask, (1, 1))
+    ImageDraw.floodfill(around, (0, 0), 128)
+    filled = np.asarray(around)[1:-1, 1:-1] != 128
+    alpha = Image.fromarray(np.where(filled, 255, 0).astype(np.uint8))
+    cut = fruit.convert("RGBA")
+    # A pixel less all around, where the fruit is mixed with white.
+    cut.putalpha(alpha.filter(ImageFilter.MinFilter(5)).filter(ImageFilter.GaussianBlur(0.8)))
+    return cut
+
+
+def background(random: np.random.Generator) -> Image.Image:
+    """Paint something with light, texture and perhaps a table's edge, in any colour or none."""
+
+    def clouds(cells: int) -> np.ndarray:
+        small = Image.fromarray(random.random((cells, cells), np.float32))
+        return np.asarray(small.resize((SIDE, SIDE), Image.Resampling.BICUBIC)) - 0.5
+
+    def colour() -> np.ndarray:
+        grey = random.uniform(0.05, 1.0)
+        return np.clip(grey + random.normal(0, random.choice([0.02, 0.15]), 3), 0, 1)
+
+    picture = np.ones((SIDE, SIDE, 1)) * colour()
+    if random.random() < 0.6:
+        picture[int(SIDE * random.uniform(0.3, 0.8)) :] = colour()
+    for cells, most in ((3, 0.35), (12, 0.15), (60, 0.2), (SIDE, 0.1)):
+        picture += (clouds(cells) * random.uniform(0, most))[..., None]
+    blur = ImageFilter.GaussianBlur(random.uniform(0.3, 2.5))
+    return Image.fromarray((np.clip(picture, 0, 1) * 255).astype(np.uint8)).filter(blur)
+
+
+def scene(fruits: Sequence[Path], random: np.random.Generator) -> Image.Image:
+    """Put one to four fruits in front of a background, each with something of a shadow: RGB."""
+    picture = background(random)
+    light = random.uniform(0.6, 1.1)
+    for _ in range(random.integers(1, 5)):
+        cut = cut_out(load_image(fruits[random.integers(len(fruits))]))
+        side = int(SIDE * random.uniform(0.3, 0.75))
+        cut = cut.rotate(random.uniform(-40, 40), Image.Resampling.BICUBIC)
+        cut = cut.resize((side, side), Image.Resampling.LANCZOS)
+        left, top = (int(x) for x in random.uniform(-0.2 * side, SIDE - 0.8 * side, 2))
+        shadow = Image.new("L", picture.size)
+        shadow.paste(cut.getchannel("A"), (left, top + side // 12))
+        shadow = shadow.filter(ImageFilter.GaussianBlur(side / 14)).point(lambda a: a // 2)
+        picture.paste((0, 0, 0), (0, 0), shadow)
+        lit = cut.convert("RGB").point(lambda value: min(255, round(value * light)))
+        picture.paste(lit, (left, top), cut.getchannel("A"))
+    return picture
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--grocery", type=Path, required=True, help="holds trainA, valA and so on")
+    parser.add_argument("--fruits360", type=Path, required=True, help="holds trainA and trainB")
+    parser.add_argument("--out", type=Path, required=True, help="a new folder")
+    options = parser.parse_args()
+    for side in "AB":
+        out = options.out / f"train{side}"
+        out.mkdir(parents=True)
+        fruits = list_images([options.fruits360 / f"train{side}"])
+        photos = list_images([options.grocery / f"{part}{side}" for part in ("train", "val")])
+        for number, file in enumerate([*photos, *fruits[::EVERY]]):
+            shutil.copy(file, out / f"{number:04}-{file.name}")
+        for number in range(SCENES):
+            # The same backgrounds for both sides, though not the same places.
+            random = np.random.default_rng((number, ord(side)))
+            scene(fruits, random).save(out / f"scene-{number:03}.jpg", quality=92)
+        tests = options.out / f"test{side}"
+        tests.mkdir()
+        for file in list_images([options.grocery / f"test{side}"]):
+            shutil.copy(file, tests / file.name)
+
+
+if __name__ == "__main__":
+    main()
