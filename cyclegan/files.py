@@ -19,7 +19,12 @@ CONFIG, TENSORS, CARD, SAMPLE_SHEET = (
     "README.md",
     "samples.webp",
 )
-WEIGHTS_FILES: tuple[str, ...] = (CONFIG, TENSORS, CARD, SAMPLE_SHEET)
+QUANTISED = "{}.int8.xml"
+"""A network in 8-bit integers, by its name; its numbers lie in a .bin beside it."""
+WEIGHTS_FILES: tuple[str, ...] = (
+    *(CONFIG, TENSORS, CARD, SAMPLE_SHEET),
+    *(f"generator_{way}.int8.{kind}" for way in ("ab", "ba") for kind in ("xml", "bin")),
+)
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

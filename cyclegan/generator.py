@@ -70,7 +70,7 @@ class Generator:
 
         Raises GeneratorError when its family takes no z.
         """
-        loaded = Translator.load(source, device, token)
+        loaded = Translator.load(source, device, token, backend="torch")
         return cls(loaded.weights, loaded.info, loaded.device)
 
     def draw(self, count: int, seed: int = 0) -> Tensor:

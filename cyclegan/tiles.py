@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cyclegan.compiled import Compiled
 from cyclegan.images import to_tensor
 from cyclegan.networks import Generator
 
@@ -29,10 +30,15 @@ Box = tuple[int, int, int, int]
 
 
 def run_padded(network: Generator, real: Tensor) -> Tensor:
-    """Run a generator on [1, C, H, W] of any H and W: pad to what it can take, and crop back.
+    """Run a generator on [1, C, H, W] of any H and W: pad to what it can take, and crop back."""
+    height, width = real.shape[-2:]
+    return network(_padded(network, real))[..., :height, :width]
 
-    The picture is continued to the right and downwards, by its mirror image or, where it is too
-    small to be mirrored, by its border.
+
+def _padded(network: Generator, real: Tensor) -> Tensor:
+    """Continue a picture to the right and downwards to what a generator can take.
+
+    By its mirror image or, where it is too small to be mirrored, by its border.
     """
     height, width = real.shape[-2:]
     right, below = (
@@ -40,8 +46,7 @@ def run_padded(network: Generator, real: Tensor) -> Tensor:
         for length in (width, height)
     )
     mirrored = right < width and below < height
-    padded = F.pad(real, (0, right, 0, below), mode="reflect" if mirrored else "replicate")
-    return network(padded)[..., :height, :width]
+    return F.pad(real, (0, right, 0, below), mode="reflect" if mirrored else "replicate")
 
 
 @torch.no_grad()
@@ -51,6 +56,8 @@ def calibrated(network: Generator, real: Tensor) -> Generator:
     They are those of one picture, [1, C, H, W]; on that picture the copy paints what the generator
     does.
     """
+    if isinstance(network, Compiled):
+        return network.frozen(_padded(network, real))
     parameters = {id(parameter): parameter for parameter in network.parameters()}
     kept = copy.deepcopy(network, parameters)
     norms = [module for module in kept.modules() if isinstance(module, nn.InstanceNorm2d)]

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from cyclegan import hub
+from cyclegan.compiled import Backend, BackendError, compiled
 from cyclegan.config import Direction
 from cyclegan.domains import Guess, guess
 from cyclegan.frames import run_frame
@@ -57,10 +58,21 @@ class Info:
 class Translator:
     """A generator for each direction behind one door. Safe to call from several threads.
 
-    Use `Translator.load`; the constructor takes weights that are in memory already.
+    Use `Translator.load`; the constructor takes weights that are in memory already, and the folder
+    in which quantised networks may lie beside them.
+
+    Attributes:
+        backend: what runs the networks, "torch" or "openvino".
     """
 
-    def __init__(self, weights: Weights, info: Info, device: Device = "auto"):
+    def __init__(
+        self,
+        weights: Weights,
+        info: Info,
+        device: Device = "auto",
+        backend: Backend = "torch",
+        folder: Path | None = None,
+    ):
         self.weights = weights
         unets = [isinstance(network, UnetGenerator) for network in weights.networks.values()]
         self.info = replace(info, one_size=any(unets))
@@ -68,9 +80,15 @@ class Translator:
         self._lock = threading.Lock()
         family = FAMILIES[weights.config.model]
         self._names = family.translators
+        self._channels = family.channels(weights.settings)
         for network in weights.networks.values():
             network.to(self.device)
-        self._channels = family.channels(weights.settings)
+        self._running = {
+            name: cast(Generator, weights.networks[name]) for name in self._names.values()
+        }
+        found = self._compiled(backend, folder)
+        self.backend: Literal["torch", "openvino"] = "openvino" if found else "torch"
+        self._running |= found
         config = weights.config
         # Weights from elsewhere do not say; CycleGANs are commonly trained on 1.12 image sizes.
         unknown = round(1.12 * config.image_size)
@@ -83,19 +101,41 @@ class Translator:
         source: str | Path,
         device: Device = "auto",
         token: str | None = None,
+        backend: Backend = "auto",
     ) -> "Translator":
         """Load a weights folder or a Hub repository, USER/NAME[@REVISION].
 
-        Raises WeightsError and HubError, see `open_weights`.
+        On a CPU "auto" has OpenVINO run the networks if it is installed, in 8-bit integers if such
+        networks lie beside the weights, and if it computes the same as PyTorch on a picture; the
+        log says so.
+
+        Raises WeightsError and HubError, see `open_weights`, and BackendError when "openvino" is
+        asked for and is not to be had.
         """
         weights, folder = open_weights(source, token)
         info = describe(str(source), hub.pull_revision(folder), weights.config)
-        return cls(weights, info, device)
+        return cls(weights, info, device, backend, folder)
 
     @property
     def directions(self) -> tuple[Direction, ...]:
         """The directions in which these weights translate."""
         return tuple(self._names)
+
+    def _compiled(self, backend: Backend, folder: Path | None) -> dict[str, Generator]:
+        """The networks as OpenVINO runs them; none unless it can run all."""
+        if self.device.type != "cpu" and backend == "openvino":
+            raise BackendError(
+                f"--backend openvino is for CPUs, and this runs on {self.device.type}; add "
+                "--device cpu."
+            )
+        found = {}
+        for direction, name in self._names.items() if self.device.type == "cpu" else ():
+            channels = self._channels[direction[0]]
+            made = compiled(self.weights, name, channels, folder, backend)
+            if made is None:
+                return {}
+            found[name] = made
+        return found
 
     @torch.inference_mode()
     def change(
@@ -115,9 +155,9 @@ class Translator:
         real = prepare(image)
         size = self._size(real.size, detail)
         # The network sees the whole picture at once, if need be smaller, for the statistics.
-        whole = fitting(self._size(real.size, 0.0), network)
-        if side := _only_side(network):
-            size = whole = (side, side)
+        whole = self.seen(real.size, direction)
+        if self._only_side(direction):
+            size = whole
         elif network.reach is None:
             size = fitting(size, network)
         if size != whole:
@@ -136,8 +176,21 @@ class Translator:
         if direction not in self._names:
             known = " or ".join(self._names) or "none: they do not translate"
             raise ValueError(f"The direction is {direction!r}; these weights know {known}.")
-        network = cast(Generator, self.weights.networks[self._names[direction]])
-        return network, self._channels[direction[0]]
+        return self._running[self._names[direction]], self._channels[direction[0]]
+
+    def _only_side(self, direction: Direction) -> int | None:
+        """The side of the squares that a U-Net is made for; papers squeeze all pictures into them.
+
+        It is as deep as they are wide: of any other size it would see no whole, and colours fade.
+        """
+        network = self.weights.networks[self._names[direction]]
+        return network.multiple if isinstance(network, UnetGenerator) else None
+
+    def seen(self, size: Size, direction: Direction) -> Size:
+        """At what size the network sees a picture of that size, at detail 0."""
+        if side := self._only_side(direction):
+            return side, side
+        return fitting(self._size(size, 0.0), self._network(direction)[0])
 
     def _size(self, size: Size, detail: float) -> Size:
         """Compute the size at which a network runs, between training's and the picture's own.
@@ -192,7 +245,7 @@ class Translator:
         its own size. Raises ValueError for an unknown direction.
         """
         network, channels = self._network(direction)
-        side = _only_side(network)
+        side = self._only_side(direction)
         seen = _resize(image, (side, side)) if side else image
         scale = min(1.0, min(seen.size) / max(1, self._short_sides[0]))
         made = run_frame(network, seen, channels, self._blur * scale, self._lock)
@@ -228,14 +281,6 @@ def prepare(image: str | Path | Image.Image) -> Image.Image:
 
 def _resize(image: Image.Image, size: Size) -> Image.Image:
     return image if image.size == size else image.resize(size, Image.Resampling.BICUBIC)
-
-
-def _only_side(network: Generator) -> int | None:
-    """The side of the squares that a U-Net is made for; its paper squeezes all pictures into them.
-
-    It is as deep as they are wide: of any other size it would see no whole, and colours fade.
-    """
-    return network.multiple if isinstance(network, UnetGenerator) else None
 
 
 def describe(source: str, revision: str | None, config: WeightsConfig, name: str = "") -> Info:

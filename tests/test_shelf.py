@@ -67,9 +67,9 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     load = entries.loaded
 
-    def noted(entry: entries.Entry, device: Any) -> Any:
+    def noted(entry: entries.Entry, *runs_on: Any) -> Any:
         names.append(entry.name)
-        return load(entry, device)
+        return load(entry, *runs_on)
 
     monkeypatch.setattr(models, "loaded", noted)
     return names

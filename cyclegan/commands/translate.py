@@ -62,6 +62,9 @@ class Translate:
     """Also translate back, and write NAME.recovered.EXT beside each result."""
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
     """Where to compute; "auto" takes CUDA, then MPS, then the CPU."""
+    backend: Literal["auto", "torch", "openvino"] = "auto"
+    """What computes on a CPU; "auto" takes OpenVINO if it is installed and computes what PyTorch
+    does."""
 
     def run(self) -> int:
         # Whatever can be refused without torch is refused before it is imported.
@@ -90,7 +93,7 @@ class Translate:
         available = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
         if self.device in available and not available[self.device]():
             raise CommandError(f"There is no {self.device} device here; use --device auto.")
-        translator = Translator.load(self.weights, device=self.device)
+        translator = Translator.load(self.weights, self.device, backend=self.backend)
         ways = translator.directions
         if not ways:
             raise CommandError(f"{self.weights} makes pictures from noise and translates none.")

@@ -11,6 +11,7 @@ import torch
 from gradio.utils import is_zero_gpu_space
 from starlette.middleware import Middleware
 
+from cyclegan.compiled import MISSING, Backend, BackendError
 from cyclegan.errors import UserError
 from cyclegan.run_source import RunSource, open_runs
 from cyclegan.translator import Device
@@ -85,6 +86,7 @@ def serve(
     host: str | None = None,
     port: int | None = None,
     device: Device = "auto",
+    backend: Backend = "auto",
     auth: tuple[str, str] | None = None,
     max_file_size: int = 50 * 2**20,
     max_loaded: int = MAX_LOADED,
@@ -100,13 +102,14 @@ def serve(
         host: address to listen on; this machine only by default.
         port: by default the first free one.
         device: what the models run on.
+        backend: what runs them on a CPU; "auto" is OpenVINO where it proves itself.
         auth: user and password that the page asks for; nothing answers without them.
         max_file_size: bytes of the largest file that is taken.
         max_loaded: models that are kept in memory at once.
         root_path: prefix under which a proxy serves the page, such as "/zebras".
         mcp: whether the page is a server of the Model Context Protocol too.
 
-    Raises UserError when the device, the port or the protocol is not to be had.
+    Raises UserError when the device, the backend, the port or the protocol is not to be had.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     # The client of the Hub logs every request at this level.
@@ -115,11 +118,16 @@ def serve(
     at_hand = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not at_hand.get(device, True):
         raise UserError(f"--device {device} is not to be had on this machine; use --device auto.")
+    if backend == "openvino" and find_spec("openvino") is None:
+        raise BackendError(MISSING)
+    if backend == "openvino" and device != "cpu" and (device != "auto" or any(at_hand.values())):
+        raise BackendError("--backend openvino is for CPUs; add --device cpu.")
     if mcp and auth:
         raise UserError("--mcp has no login, so it cannot be used with --auth; leave one out.")
     if mcp and find_spec("mcp") is None:
         raise UserError("--mcp needs a package more; pip install 'gradio[mcp]'.")
-    shelf = Shelf(sources(weights, shipped), device, max_loaded, is_local(host, root_path))
+    local = is_local(host, root_path)
+    shelf = Shelf(sources(weights, shipped), device, max_loaded, local, backend)
     loading = shelf.start()
     if is_zero_gpu_space():
         # There, what runs on the GPU is a copy of this process from before: it has to be complete.

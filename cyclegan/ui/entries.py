@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from cyclegan import guests, hub
+from cyclegan.compiled import Backend
 from cyclegan.config import Direction
 from cyclegan.errors import UserError
 from cyclegan.generator import takes_z
@@ -101,14 +102,14 @@ def fetched(entry: Entry, home: Path) -> Entry:
     )
 
 
-def loaded(entry: Entry, device: Device) -> Translator:
-    """Bring a fetched model into memory. Raises as `fetched`."""
+def loaded(entry: Entry, device: Device, backend: Backend) -> Translator:
+    """Bring a fetched model into memory. Raises as `fetched`, and BackendError."""
     assert entry.info and entry.folder
     source = str(entry.folder)
     if entry.info.revision and not entry.added:
         # Out of the cache without asking the Hub, unless what is there turns out damaged.
         source = f"{hub.parse_name(entry.source).repo_id}@{entry.info.revision}"
-    translator = Translator.load(source, device)
+    translator = Translator.load(source, device, backend=backend)
     # What is said about a model calls it what the chooser calls it.
     translator.info = replace(entry.info, one_size=translator.info.one_size)
     return translator

@@ -19,6 +19,7 @@ from time import perf_counter
 from gradio.utils import is_zero_gpu_space
 
 from cyclegan import guests, hub
+from cyclegan.compiled import Backend
 from cyclegan.generator import takes_z
 from cyclegan.translator import Device, Translator
 from cyclegan.ui.entries import (
@@ -72,7 +73,7 @@ class Shelf:
 
     Args:
         from_sources: folders and Hub names.
-        device: what the models run on.
+        device, backend: what the models run on; checkpoints that are tried out run on PyTorch.
         max_loaded: how many stay in memory, `MAX_LOADED` by default. On a ZeroGPU Space, where all
             that runs on the GPU has to be there before, it counts models that came later only.
         local: whether visitors may name folders of this machine.
@@ -84,7 +85,9 @@ class Shelf:
         device: Device = "auto",
         max_loaded: int | None = None,
         local: bool = False,
+        backend: Backend = "auto",
     ):
+        self.backend: Backend = backend
         self.device: Device = device
         self.local = local
         self._most = max_loaded or MAX_LOADED
@@ -302,7 +305,7 @@ class Shelf:
         self._trim(self._most - 1)
         self._put(slot, replace(entry, state="loading"))
         try:
-            translator = loaded(entry, self._device(slot.late))
+            translator = loaded(entry, self._device(slot.late), self.backend)
         except Exception as error:
             gone = failed(entry, error)
             # Memory may be had again in a moment; bad weights stay bad until they are fetched anew.
@@ -313,7 +316,8 @@ class Shelf:
         # Once more: others may have loaded meanwhile.
         self._trim(self._most)
         seconds = perf_counter() - start
-        logger.info("Loaded %s in %.1f s on %s", entry.name, seconds, translator.device)
+        where, by = translator.device, translator.backend
+        logger.info("Loaded %s in %.1f s on %s, by %s", entry.name, seconds, where, by)
         return translator
 
     def _device(self, late: bool) -> Device:
