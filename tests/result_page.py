@@ -60,14 +60,17 @@ def wish(source: dict[str, str], model: str = "painter", detail: float = 0) -> d
     return {"id": 1, "source": source, "model": model, "direction": "a2b", "detail": detail}
 
 
-def join(server: PageServer, event: str, asked: Any, session: str = "") -> str:
+def join(
+    server: PageServer, event: str, asked: Any, session: str = "", route: str = "queue/join"
+) -> str:
     """Queue up for an event of the stage; the session in which it is answered."""
     config = json.loads(server.get("/config"))
-    (found,) = [d for d in config["dependencies"] if d["targets"][0][1] == event]
+    # The Generate tab, which has events of the same names, comes later.
+    found = next(d for d in config["dependencies"] if d["targets"][0][1] == event)
     session = session or f"results{next(NUMBERS)}"
     request = {"fn_index": found["id"], "session_hash": session, "event_data": asked}
     data = [None for _ in found["inputs"]]
-    server.post("/gradio_api/queue/join", {"data": data, **request})
+    server.post(f"/gradio_api/{route}", {"data": data, **request})
     return session
 
 
