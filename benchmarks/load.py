@@ -31,6 +31,8 @@ SIDE = 256
 SETTLED = 50
 """Translations after which the memory is taken for settled."""
 BATCHES = (1, 2, 4, 8, 16)
+FEWEST, WARM_UP = 4, 2
+"""Pictures that a rate is measured on at least, and turns before the first that counts."""
 PAYS = 1.05
 """By how much more pictures a second have to come out of a batch for it to be worth waiting for."""
 
@@ -143,18 +145,22 @@ def row(page: Served, count: int) -> tuple[list[float], list[float], int]:
 
 
 @torch.inference_mode()
-def batches(run: Run, repeats: int) -> list[list[float]]:
-    """Pictures a second through a network, for every size of a batch, turn by turn."""
+def batches(runs: Sequence[Run], repeats: int) -> list[list[float]]:
+    """Pictures a second through a network, for every size of a batch, turn by turn.
+
+    For every size it is given once more: one of OpenVINO suits itself to the sizes that it is given
+    again and again, but not to as many.
+    """
     found: list[list[float]] = [[] for _ in BATCHES]
-    for repeat in range(repeats + 1):
-        for rates, batch in zip(found, BATCHES, strict=True):
+    for repeat in range(WARM_UP + repeats):
+        for run, rates, batch in zip(runs, found, BATCHES, strict=True):
             pictures = torch.rand(batch, 3, SIDE, SIDE) * 2 - 1
+            calls = max(1, FEWEST // batch)
             begun = time.perf_counter()
-            for _ in range(max(BATCHES) // batch):
+            for _ in range(calls):
                 run(pictures)
-            # The first turn warms up.
-            if repeat:
-                rates.append(max(BATCHES) / (time.perf_counter() - begun))
+            if repeat >= WARM_UP:
+                rates.append(calls * batch / (time.perf_counter() - begun))
     return found
 
 
@@ -201,7 +207,8 @@ def main() -> None:
         ["translations there and back a second", f"{options.people / max(back):.2f}"],
     ]
 
-    rates = {name: batches(run, options.repeats) for name, run in shipped(WEIGHTS).items()}
+    runs = [shipped(WEIGHTS) for _ in BATCHES]
+    rates = {name: batches([run[name] for run in runs], options.repeats) for name in runs[0]}
     batched = [[name, *gain(rate)] for name, rate in rates.items()]
     if GPU not in rates:
         batched.append([GPU, *(["not measured"] * len(BATCHES))])

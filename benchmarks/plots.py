@@ -139,6 +139,7 @@ def draw(path: Path, panels: Sequence[Panel]) -> None:
             figure.savefig(text, format="svg", facecolor=PAPER, metadata=dict.fromkeys(NOTHING))
             # Trailing blanks are matplotlib's; editors would take them away.
             lines = [line.rstrip() for line in text.getvalue().splitlines()]
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

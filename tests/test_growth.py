@@ -81,8 +81,8 @@ def test_equal_numbers_draw_an_equal_file_of_text_and_lines(tmp_path: Path) -> N
     assert svg.count(">OpenVINO</text>") == 3
     assert "sans-serif" in svg
     assert not re.search("<metadata|<image|Matplotlib v", svg)
-    draw(tmp_path / "other.svg", [panel(curves[0])])
-    assert (tmp_path / "other.svg").read_text() != svg
+    draw(tmp_path / "plots" / "other.svg", [panel(curves[0])])
+    assert (tmp_path / "plots" / "other.svg").read_text() != svg
 
 
 def test_a_batch_pays_while_it_gains_on_the_one_before() -> None:
