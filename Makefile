@@ -19,7 +19,7 @@ check: $(VENV)/.test
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: $(VENV)/.test
-	for name in start load live native overhead; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	for name in start translation load live native overhead train_speed growth; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 clean:
 	rm -rf .venv

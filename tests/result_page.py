@@ -46,15 +46,36 @@ NUMBERS = itertools.count()
 def translated(
     server: PageServer, path: Path, model: str = "painter", name: str = ""
 ) -> dict[str, Any]:
-    """Have the page translate a file as its client does: the facts about the result."""
-    config = json.loads(server.get("/config"))
-    (event,) = [d for d in config["dependencies"] if d["targets"][0][1] == "translate"]
+    """Have the page translate a file there and back as its client does: the facts about it."""
     source = {"path": upload(server, path), "name": name or path.name}
-    asked = {"id": 1, "source": source, "model": model, "direction": "a2b", "detail": 0}
-    session = f"results{next(NUMBERS)}"
-    request = {"fn_index": event["id"], "session_hash": session, "event_data": asked}
-    data = [None for _ in event["inputs"]]
-    server.post("/gradio_api/queue/join", {"data": data, **request})
+    facts = answered(server, join(server, "translate", wish(source, model)))
+    if not facts["two_ways"]:
+        return facts
+    assert not facts["recovered"]
+    return answered(server, join(server, "translate_back", {"id": 2, "token": facts["token"]}))
+
+
+def wish(source: dict[str, str], model: str = "painter", detail: float = 0) -> dict[str, Any]:
+    """What the client says when it wants a translation."""
+    return {"id": 1, "source": source, "model": model, "direction": "a2b", "detail": detail}
+
+
+def join(
+    server: PageServer, event: str, asked: Any, session: str = "", route: str = "queue/join"
+) -> str:
+    """Queue up for an event of the stage; the session in which it is answered."""
+    config = json.loads(server.get("/config"))
+    # The Generate tab, which has events of the same names, comes later.
+    found = next(d for d in config["dependencies"] if d["targets"][0][1] == event)
+    session = session or f"results{next(NUMBERS)}"
+    request = {"fn_index": found["id"], "session_hash": session, "event_data": asked}
+    data = [None for _ in found["inputs"]]
+    server.post(f"/gradio_api/{route}", {"data": data, **request})
+    return session
+
+
+def answered(server: PageServer, session: str) -> dict[str, Any]:
+    """The facts that the last answer in a session holds."""
     stream = server.get(f"/gradio_api/queue/data?session_hash={session}").decode()
     said = [json.loads(line) for line in re.findall("data: (.*)", stream)]
     (last,) = [answer for answer in said if answer["msg"] == "process_completed"]

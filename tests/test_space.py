@@ -73,6 +73,8 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
             PYTHONPATH=str(folder / "stand-ins"),
             PYTHONDONTWRITEBYTECODE="1",
             HOME=str(folder / "home"),
+            # Which no Space has, but the benchmarks beside these tests.
+            MPLCONFIGDIR=str(folder / "tmp"),
             TMPDIR=str(folder / "tmp"),
             NOTES=str(folder / "notes.txt"),
             WRITTEN=str(folder / "written.txt"),

@@ -33,7 +33,8 @@ from cyclegan.ui.stage_routes import stage_routes
 from cyclegan.ui.theme import theme
 from cyclegan.ui.training import FOLLOW_LINK, training_tab
 from cyclegan.ui.translate import translate_tab
-from cyclegan.ui.translation import make_step
+from cyclegan.ui.translation import Step, make_step
+from cyclegan.ui.way_back import Recover, make_recover
 from cyclegan.ui.words import RELABEL, Spoken, catalogue, word, word_routes
 
 TITLE = "CycleGAN"
@@ -51,9 +52,11 @@ MARK = Path(__file__).parent / "mark.svg"
 HEADER = f"<header>{MARK.read_text('utf-8')}<div><h1>{TITLE}</h1><p>${{value}}</p></div></header>"
 
 
-def build(shelf: Shelf, source: RunSource, store: ResultStore) -> gr.Blocks:
+def build(
+    shelf: Shelf, source: RunSource, store: ResultStore, step: Step, recover: Recover
+) -> gr.Blocks:
     """Lay out the page; its Training tab needs the routes of `run_routes(source)` beside it."""
-    step, make = make_step(shelf), make_maker(shelf)
+    make = make_maker(shelf)
     with Page(title=TITLE, analytics_enabled=False, delete_cache=CLEANING) as page:
         # First: the page's own events, which nobody calls, would take these names otherwise.
         endpoint(shelf, step)
@@ -62,7 +65,7 @@ def build(shelf: Shelf, source: RunSource, store: ResultStore) -> gr.Blocks:
         gr.HTML(word("page.subtitle"), html_template=HEADER, elem_id="top")
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab(word("page.tab_translate"), id="translate", elem_id="tab-translate"):
-                chooser = translate_tab(shelf, store, step)
+                chooser = translate_tab(page, shelf, store, step, recover)
             with gr.Tab(word("page.tab_generate"), id="generate", elem_id="tab-generate"):
                 generate_tab(shelf, make)
             with gr.Tab(word("page.tab_live"), id="live", elem_id="tab-live"):
@@ -135,7 +138,9 @@ def serve(
     source = open_runs(runs)
     store = ResultStore()
     store.start()
-    page = build(shelf, source, store)
+    step = make_step(shelf)
+    recover = make_recover(shelf, store, step)
+    page = build(shelf, source, store, step, recover)
     # One limit for every event that waits, clicks as well as API calls, of which none may pass by.
     page.queue(max_size=64, api_open=False)
     try:
@@ -164,7 +169,7 @@ def serve(
                 "routes": [
                     *word_routes(),
                     *stage_routes(shelf),
-                    *result_routes(store),
+                    *result_routes(store, recover),
                     *generate_routes(shelf),
                     *live_routes(shelf),
                     *model_routes(shelf),

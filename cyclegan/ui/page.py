@@ -14,7 +14,13 @@ NOT_HERE = "This file was not uploaded here; send the file itself."
 
 
 class Page(gr.Blocks):
-    """gr.Blocks that answers a malformed request with a sentence instead of a traceback."""
+    """gr.Blocks that knows who waits, and answers a malformed request with a sentence."""
+
+    def busy(self, *queues: str) -> bool:
+        """Whether anybody waits for an event of these concurrency ids, or is at one."""
+        known = self._queue.event_queue_per_concurrency_id
+        found = (known[name] for name in queues if name in known)
+        return any(queue.queue or queue.current_concurrency for queue in found)
 
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any

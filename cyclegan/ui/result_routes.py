@@ -8,7 +8,7 @@ import math
 import re
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -25,6 +25,7 @@ from cyclegan.errors import UserError
 from cyclegan.ui.keepsakes import CLIP_SIDE, SHEET_SIDE, Panel, clip, fitted, sheet
 from cyclegan.ui.results import GoneError, Result, ResultStore, room
 from cyclegan.ui.translation import VIEWS, failure
+from cyclegan.ui.way_back import Recover
 from cyclegan.ui.words import Language, language_of, reword, say
 
 ROOT = "studio/results"
@@ -38,6 +39,8 @@ FORMATS = {
     "clip": ("webp", "gif"),
 }
 """What can be downloaded, and as what; the first is the default."""
+WITH_BACK = ("recovered", "sheet", "clip")
+"""Those of them that show the way back, if there is one."""
 WEBP_SIDE = 16383
 QUICK: dict[str, dict[str, int]] = {
     "png": {"compress_level": 3},
@@ -84,9 +87,9 @@ class Order:
         return f"{name}.{self.format}"
 
 
-def result_routes(store: ResultStore) -> list[Route]:
-    """The routes for the results of a store."""
-    turns = CapacityLimiter(RENDERS)
+def result_routes(store: ResultStore, recover: Recover) -> list[Route]:
+    """The routes for the results of a store; `recover` adds the way back where one is missing."""
+    turns, backs = CapacityLimiter(RENDERS), CapacityLimiter(RENDERS)
 
     async def facts(request: Request) -> Response:
         result = store.open(request.path_params["token"])
@@ -112,6 +115,10 @@ def result_routes(store: ResultStore) -> list[Route]:
         kind = f"image/{order.format}"
         if request.method == "HEAD":
             return Response(media_type=kind, headers=headers)
+        if order.what in WITH_BACK and not order.result.recovered:
+            async with backs:
+                result = await to_thread.run_sync(recover, order.result.token)
+            order = replace(order, result=result)
         async with turns:
             if await request.is_disconnected():
                 return Response(status_code=499)
@@ -153,7 +160,7 @@ def _order(request: Request, store: ResultStore) -> Order:
     if format not in known:
         shown, choice = format[:20], " / ".join(known)
         raise BadRequest(say(language, "results.unknown_format", format=shown, known=choice))
-    if what == "recovered" and not result.recovered:
+    if what == "recovered" and not result.two_ways:
         raise GoneError(say(language, "results.no_way_back"))
     if format == "webp" and what in ("fake", "recovered") and max(result.size) > WEBP_SIDE:
         raise BadRequest(say(language, "results.too_wide", side=WEBP_SIDE))

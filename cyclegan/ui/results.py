@@ -15,7 +15,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from cyclegan.errors import UserError
 from cyclegan.native import Change
 from cyclegan.recipe import Recipe
 from cyclegan.translator import Info, prepare
-from cyclegan.ui.translation import Translation, View
+from cyclegan.ui.translation import Translation, View, previews_of
 
 MAX_AGE = 24 * 3600.0
 """Seconds that a result is kept."""
@@ -63,6 +63,7 @@ class Result:
         recovered: whether the way back is there.
         cycle_error: how far that missed, from 0 to 1.
         bytes: what it takes on the disk.
+        turn: held by whoever adds the way back, so that nobody does so twice.
     """
 
     token: str
@@ -78,6 +79,12 @@ class Result:
     recovered: bool = False
     cycle_error: float | None = None
     bytes: int = 0
+    turn: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
+
+    @property
+    def two_ways(self) -> bool:
+        """Whether its model knows a way back."""
+        return len(self.model.directions) == 2
 
     def facts(self) -> dict[str, Any]:
         """What the page's client knows about it, as JSON."""
@@ -88,7 +95,7 @@ class Result:
             "revision": self.model.revision,
             "direction": self.direction,
             "labels": dict(self.model.labels),
-            "two_ways": len(self.model.directions) == 2,
+            "two_ways": self.two_ways,
             "one_size": self.model.one_size,
             "width": self.size[0],
             "height": self.size[1],
@@ -125,6 +132,14 @@ class Result:
     def back(self) -> Change:
         """What the way back changes about the fake. Raises GoneError, also when there is none."""
         return self._load(BACK)
+
+    def there(self) -> Translation:
+        """The translation without its way back. Raises GoneError."""
+        real, change = self.real(), self.change()
+        previews = previews_of(real, change)
+        return Translation(
+            self.model, self.direction, self.detail, real, change, self.seconds, previews
+        )
 
     def _load(self, name: str) -> Change:
         try:

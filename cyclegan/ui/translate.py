@@ -7,6 +7,7 @@ what there is to choose among, it fetches from the routes in result_routes.py an
 
 import html
 import json
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,20 +22,24 @@ from cyclegan.images import ImageError
 from cyclegan.translator import Translator, prepare
 from cyclegan.ui.api import QUEUE
 from cyclegan.ui.models import Shelf
-from cyclegan.ui.page import NOT_HERE
+from cyclegan.ui.page import NOT_HERE, Page
 from cyclegan.ui.results import ORIGINAL, ResultStore
 from cyclegan.ui.stage_routes import EXAMPLES, examples
 from cyclegan.ui.translation import Step, failure, known_direction, translations
+from cyclegan.ui.way_back import Recover
 from cyclegan.ui.words import language_of, reword
 
 REFINED = "refine"
 """More detail takes minutes of a large picture, for which nobody else should wait: the networks
 take turns tile by tile."""
+PATIENCE, PAUSE = 60.0, 0.2
+"""Seconds that a way back gives way to translations at most, and between two looks at those."""
 # Relative to the page, wherever a proxy has put it.
 OPEN = """
 import(new URL("training/client/studio/main.js", document.baseURI))
     .then((client) => client.open(element.querySelector(".studio"), {
         translate: (asked) => trigger(asked.detail ? "refine" : "translate", asked),
+        recover: (asked) => trigger(asked.detail ? "refine_back" : "translate_back", asked),
         stop: (id) => trigger("give_up", id),
         listen: (heard) => watch("value", () => heard(props.value)),
     }))
@@ -66,15 +71,17 @@ def choose(shelf: Shelf, name: str) -> gr.Dropdown:
     return gr.Dropdown(choices=[entry.name for entry in shelf.translating()], value=name)
 
 
-def translate_tab(shelf: Shelf, store: ResultStore, step: Step) -> gr.Dropdown:
-    """Fill the Translate tab. Returns what `choose` writes into; nobody sees it."""
+def translate_tab(
+    page: Page, shelf: Shelf, store: ResultStore, step: Step, recover: Recover
+) -> gr.Dropdown:
+    """Fill the Translate tab of a page. Returns what `choose` writes into; nobody sees it."""
 
     def translate(visit: Visit, event: gr.EventData, request: gr.Request) -> Iterator[str]:
         """Translate what the client asks for: answers as JSON, the newest of which holds.
 
         Each has the request's "id" and a "state": "working", later with the "direction" and the
-        "guess" behind it, later still with "facts"; "done"; or "failed" with an "error", "fatal"
-        if the picture itself is to blame. One that is no longer wanted ends without a word.
+        "guess" behind it; "done" with "facts"; or "failed" with an "error", "fatal" if the picture
+        itself is to blame. One that is no longer wanted ends without a word.
         """
         reply: dict[str, Any] = {"id": None, "state": "working"}
         try:
@@ -93,21 +100,29 @@ def translate_tab(shelf: Shelf, store: ResultStore, step: Step) -> gr.Dropdown:
             direction = known_direction(model, real, direction)
             reply |= {"direction": direction, "guess": guess and asdict(guess)}
             yield json.dumps(reply)
-            token = None
-            for made in translations(step, shelf, name, real, direction, detail):
-                if token:
-                    result = store.add_recovered(token, made)
-                else:
-                    result = store.keep(made, title, path)
-                token = result.token
-                yield json.dumps(reply | {"facts": result.facts()})
-                if number <= visit.over:
-                    return
+            made = next(translations(step, shelf, name, real, direction, detail))
+            result = store.keep(made, title, path)
             yield json.dumps(reply | {"state": "done", "facts": result.facts()})
         except Exception as error:
-            said = reword(failure(error), language_of(request))
-            fatal = isinstance(error, ImageError)
-            yield json.dumps(reply | {"state": "failed", "error": said, "fatal": fatal})
+            yield json.dumps(reply | _failed(error, request))
+
+    def go_back(visit: Visit, event: gr.EventData, request: gr.Request) -> Iterator[str]:
+        """Translate a result back once nobody waits for a translation; answers as `translate`."""
+        reply: dict[str, Any] = {"id": None, "state": "working"}
+        try:
+            number, token = _result(event._data)
+            reply["id"] = number
+            ahead = (QUEUE, REFINED) if store.open(token).detail else (QUEUE,)
+            latest = time.monotonic() + PATIENCE
+            while number > visit.over and page.busy(*ahead) and time.monotonic() < latest:
+                # Gradio ends this here when the visitor has left.
+                yield json.dumps(reply)
+                time.sleep(PAUSE)
+            if number > visit.over:
+                reply |= {"state": "done", "facts": recover(token).facts()}
+            yield json.dumps(reply)
+        except Exception as error:
+            yield json.dumps(reply | _failed(error, request))
 
     def give_up(visit: Visit, event: gr.EventData) -> None:
         # Gradio's `cancels` would tell the client of an error, at no certain time.
@@ -124,9 +139,14 @@ def translate_tab(shelf: Shelf, store: ResultStore, step: Step) -> gr.Dropdown:
     )
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     visit = gr.State(Visit())
-    for event, concurrency in ((stage.translate, QUEUE), (stage.refine, REFINED)):
+    for event, function, concurrency in (
+        (stage.translate, translate, QUEUE),
+        (stage.refine, translate, REFINED),
+        (stage.translate_back, go_back, f"{QUEUE} back"),
+        (stage.refine_back, go_back, f"{REFINED} back"),
+    ):
         event(
-            translate,
+            function,
             visit,
             stage,
             concurrency_id=concurrency,
@@ -153,6 +173,18 @@ def _asked(data: Any) -> tuple[int, Mapping[str, str], str, str, float]:
         } if 0 <= detail <= 1 and all(isinstance(value, str) for value in source.values()):
             return number, source, model, direction, float(detail)
     raise UserError("This page asked for nothing that there is; reload it.")
+
+
+def _result(data: Any) -> tuple[int, str]:
+    match data:
+        case {"id": int(number), "token": str(token)}:
+            return number, token
+    raise UserError("This page asked for nothing that there is; reload it.")
+
+
+def _failed(error: Exception, request: gr.Request) -> dict[str, Any]:
+    said = reword(failure(error), language_of(request))
+    return {"state": "failed", "error": said, "fatal": isinstance(error, ImageError)}
 
 
 def _file(source: Mapping[str, str], store: ResultStore) -> tuple[Path, str]:

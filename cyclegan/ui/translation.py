@@ -92,29 +92,54 @@ def translations(
     """
     model = shelf.get(name)
     there = known_direction(model, real, direction)
-    back: Direction = "b2a" if there == "a2b" else "a2b"
     runs = model.weights if shelf.tried(name) else name
     start = perf_counter()
     change = step(runs, real, there, detail)
     seconds = perf_counter() - start
-    small = shrink(real, PREVIEW)
-    previews: dict[View, Image.Image] = {"real": small, "fake": change.apply(small)}
-    result = Translation(model.info, there, detail, real, change, seconds, previews)
+    result = Translation(
+        model.info, there, detail, real, change, seconds, previews_of(real, change)
+    )
     yield result
-    if back not in model.directions:
-        return
+    if _back(there) in model.directions:
+        yield _translated_back(step, runs, result)
+
+
+def way_back(step: Step, shelf: Shelf, there: Translation) -> Translation:
+    """Translate back what has come as far as the way there; for models that know a way back.
+
+    Raises UserError, also when the model is gone or has become another one meanwhile.
+    """
+    name = there.model.name
+    model = shelf.get(name)
+    if model.info.revision != there.model.revision:
+        raise UserError(f"{name} has been updated since; translate the picture again.")
+    return _translated_back(step, model.weights if shelf.tried(name) else name, there)
+
+
+def _translated_back(step: Step, runs: str | Weights, there: Translation) -> Translation:
     # The fake as the network on the way there painted it, pixel by pixel, is all that the way back
     # needs to see: where that one left the trained scale, this one works on every pixel too.
-    height, width = change.values.shape[1:]
-    fake = change.apply(real.resize((width, height), Image.Resampling.LANCZOS))
-    change_back = step(runs, fake, back, float(detail > 0))
-    recovered = change_back.apply(previews["fake"])
-    yield replace(
-        result,
-        previews={**previews, "recovered": recovered},
-        back=change_back,
-        cycle_error=cycle_error(small, recovered),
+    height, width = there.change.values.shape[1:]
+    small = there.real.resize((width, height), Image.Resampling.LANCZOS)
+    fake = there.change.apply(small)
+    back = step(runs, fake, _back(there.direction), float(there.detail > 0))
+    recovered = back.apply(there.previews["fake"])
+    return replace(
+        there,
+        previews={**there.previews, "recovered": recovered},
+        back=back,
+        cycle_error=cycle_error(there.previews["real"], recovered),
     )
+
+
+def _back(direction: Direction) -> Direction:
+    return "b2a" if direction == "a2b" else "a2b"
+
+
+def previews_of(real: Image.Image, change: Change) -> dict[View, Image.Image]:
+    """The picture and its translation as they are looked at."""
+    small = shrink(real, PREVIEW)
+    return {"real": small, "fake": change.apply(small)}
 
 
 def shrink(image: Image.Image, side: int) -> Image.Image:

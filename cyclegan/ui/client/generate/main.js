@@ -3,7 +3,7 @@
 import { say } from "../dom.js";
 import { loadWords, t } from "../words.js";
 import { Link } from "../studio/link.js";
-import { address, el, span } from "../studio/parts.js";
+import { el, span, stylesheets } from "../studio/parts.js";
 import { describe, Grid } from "./cells.js";
 import { Head, nothing } from "./head.js";
 import { Held } from "./held.js";
@@ -11,10 +11,11 @@ import { fromAddress, PLAIN, toAddress } from "./place.js";
 import { Source } from "./source.js";
 
 const CALM = 400; // milliseconds of rest before the address follows a slider
+const STYLES = ["studio", "door", "sketch", "tools", "strips", "../generate/generate"];
 
 /** Fill `element`; `gradio` carries requests to the server, see studio/link.js. */
 export async function open(element, gradio) {
-  await Promise.all([loadWords(), stylesheets()]);
+  await Promise.all([loadWords(), stylesheets(STYLES)]);
   new Generate(element, gradio);
 }
 
@@ -343,14 +344,3 @@ class Generate {
 
 /** What a picture is called of which no more is known than its z. */
 const named = (code) => (code.startsWith("~") ? t("generate.own") : describe({ code }, 0));
-
-function stylesheets() {
-  const shared = ["studio", "door", "sketch", "tools", "strips"].map((name) => `studio/${name}`);
-  const loads = [...shared, "generate/generate"].map((name) => {
-    const href = address(`training/client/${name}.css`);
-    const link = el("link", { rel: "stylesheet", href });
-    document.head.append(link);
-    return new Promise((resolve) => (link.onload = link.onerror = resolve));
-  });
-  return Promise.all(loads);
-}

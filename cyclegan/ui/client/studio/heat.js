@@ -22,7 +22,7 @@ export class HeatView {
     this.scale.style.background = `linear-gradient(90deg, #${INFERNO.join(", #")})`;
     this.ticks = el("div", { class: "ticks" });
     this.words = el("p", {});
-    this.empty = el("p", { class: "waiting" });
+    this.empty = el("p", { class: "waiting" }, t("translate.cycle_later"));
     this.element = el(
       "div",
       { class: "single" },
@@ -40,14 +40,13 @@ export class HeatView {
     this.canvas.addEventListener("pointerleave", () => (this.here.textContent = ""));
   }
 
-  async draw({ real, fake, recovered }) {
+  async draw({ real, recovered }) {
     const key = `${real} ${recovered}`;
     if (key === this.#drawn) return;
     this.#drawn = key;
     this.canvas.hidden = true;
     this.element.classList.toggle("bare", !recovered);
     this.empty.hidden = Boolean(recovered);
-    this.empty.textContent = t(fake ? "translate.cycle_none" : "translate.cycle_later");
     if (!recovered) return;
     const images = await Promise.all([load(real), load(recovered)]);
     if (key !== this.#drawn || images.includes(null)) return;

@@ -2,7 +2,8 @@
 
 const PATIENCE = 300; // milliseconds that a place in the queue lasts before it is worth saying
 
-/** Sends requests. `gradio` has `translate(asked)`, `stop(id)` and `listen(heard)`.
+/** Sends requests. `gradio` has `translate(asked)`, of which there may be more kinds, `stop(id)` and
+ * `listen(heard)`.
  *
  * `onreply(reply)` hears what the server says to the newest request and to no other,
  * `onplace({place, of, seconds})` where in the queue it is, null once it is its turn, and
@@ -25,11 +26,11 @@ export class Link {
     new MutationObserver(() => this.#look(queue)).observe(queue, changes);
   }
 
-  /** Ask for a translation in place of what was asked before. */
-  ask(asked) {
+  /** Ask for something in place of what was asked before. */
+  ask(asked, kind = "translate") {
     this.cancel();
     this.#open = true;
-    this.#gradio.translate({ ...asked, id: ++this.#id });
+    this.#gradio[kind]({ ...asked, id: ++this.#id });
   }
 
   /** Give up what was asked; the server goes no further with it than it must. */

@@ -7,16 +7,18 @@ import { Compare } from "./compare.js";
 import { Door, limitWords, Refused, upload } from "./door.js";
 import { Examples } from "./examples.js";
 import { Link } from "./link.js";
-import { address, el } from "./parts.js";
+import { el, load, preview, stylesheets } from "./parts.js";
 import { Recent } from "./recent.js";
 import { Save } from "./save.js";
 import { Shelf } from "./shelf.js";
 import { Sketch } from "./sketch.js";
 import { sceneOf, Stage } from "./views.js";
 
+const STYLES = ["studio", "door", "sketch", "views", "large", "tools", "strips"];
+
 /** Fill `element`; `gradio` carries requests to the server, see link.js. */
 export async function open(element, gradio) {
-  await Promise.all([loadWords(), stylesheets()]);
+  await Promise.all([loadWords(), stylesheets(STYLES)]);
   new Studio(element, gradio);
 }
 
@@ -24,7 +26,7 @@ class Studio {
   #picture = null; // {name, url, source, photo}: source is what the server knows it by
   #facts = null; // of the result that is shown
   #chosen = "auto"; // direction
-  #asked = null; // what the server is at: {model, direction}
+  #asked = null; // what the server is at: {model, direction}, or {back: facts} for the way back
   #pending = false; // whether the picture waits for a model
   #sending = null; // AbortController of the upload
 
@@ -50,7 +52,7 @@ class Studio {
       ondetail: () => this.#run(),
       onnew: () => this.door.choose(),
       oncancel: () => this.#cancel(),
-      onagain: () => this.#run(true),
+      onagain: () => (this.#facts ? this.#look() : this.#run(true)),
     });
     const take = (file, others) => this.#give(file, others);
     const sketch = new Sketch(take);
@@ -59,7 +61,7 @@ class Studio {
     this.examples = new Examples((example) => this.#example(example));
     this.link = new Link(gradio, {
       onreply: (reply) => this.#reply(reply),
-      onplace: (place) => this.controls.place(place),
+      onplace: (place) => this.#asked?.back || this.controls.place(place),
       onlost: () => this.#reply({ state: "failed", error: t("translate.lost") }),
     });
     const { controls, shelf } = this;
@@ -83,6 +85,8 @@ class Studio {
       el("p", { class: "fine" }, t("translate.fine")),
     );
     this.element = element;
+    const looked = () => this.stage.view === "cycle" && this.#look();
+    this.stage.element.addEventListener("view", looked);
     element.addEventListener("keydown", (event) => this.#key(event));
     document.addEventListener("studio:model", ({ detail }) => shelf.choose(detail, true));
     this.#show();
@@ -140,10 +144,11 @@ class Studio {
   /** Have the picture translated as the controls say, unless that is done; `fresh`: even then. */
   #run(fresh = false) {
     if (!this.#picture?.source) return;
+    this.link.cancel();
     this.compare.stop();
     const { model } = this.shelf;
     this.#pending = !model;
-    this.#facts = null;
+    this.#facts = this.#asked = null;
     if (!model && !this.shelf.coming) return this.#fail(t("translate.no_model"));
     if (!model) {
       this.#show();
@@ -152,10 +157,7 @@ class Studio {
     const { detail } = this.controls;
     const { photo } = this.#picture;
     const known = photo && !fresh && this.recent.find(photo, model, this.#chosen, detail);
-    if (known) {
-      this.link.cancel();
-      return this.#reopen(known);
-    }
+    if (known) return this.#reopen(known);
     this.#ask(model, this.#chosen);
     this.#show();
     this.controls.say("working", t("translate.translating"));
@@ -167,18 +169,42 @@ class Studio {
     this.link.ask({ source, model: model.name, direction, detail: this.controls.detail });
   }
 
+  /** Have what is shown translated back too, once it is seen, unless that is done or under way. */
+  async #recover() {
+    const facts = this.#facts;
+    if (!facts?.two_ways || facts.recovered || this.#asked || this.compare.running) return;
+    const asked = (this.#asked = { back: facts });
+    await load(preview(facts, "fake"));
+    const { token, detail } = facts;
+    if (asked === this.#asked) this.link.ask({ token, detail }, "recover");
+  }
+
+  #look() {
+    this.#recover();
+    this.#show();
+  }
+
+  #recovered(before, { state, facts, error }) {
+    if (state === "working") return;
+    this.#asked = null;
+    if (facts) this.recent.add((this.#facts = { ...before, ...facts }), true);
+    this.#show();
+    // The translation stays, whatever became of the way back.
+    if (error) this.controls.say("failed", error, true);
+  }
+
   #reply(reply) {
-    const { model, direction } = this.#asked;
+    const { model, direction, back } = this.#asked;
+    if (back) return this.#recovered(back, reply);
+    if (reply.state !== "working") this.#asked = null;
     // What goes through all models does so beside the stage.
     const beside = this.compare.running;
     if (reply.state === "failed") {
       if (!beside) return this.#fail(reply.error, reply.fatal);
       this.compare.next(reply.error);
-      return this.#compare();
+      return this.#look();
     }
     const { guess } = reply;
-    const done = reply.state === "done";
-    if (done) this.#asked = null;
     if (reply.facts) {
       this.#picture.photo ??= reply.facts.token;
       const auto = direction === "auto";
@@ -188,13 +214,13 @@ class Studio {
       if (!beside) this.#facts = facts;
     }
     if (beside) {
-      if (done) this.compare.next();
-      return this.#compare();
+      if (reply.facts) this.compare.next();
+      return this.#look();
     }
     const labels = model.labels ?? reply.facts?.labels;
     this.shelf.point(reply.direction);
     this.controls.guessed(this.shelf.guessed(guess, labels), guess?.neither);
-    this.#show();
+    this.#look();
   }
 
   /** Show a result that was made before. */
@@ -217,7 +243,7 @@ class Studio {
     this.shelf.point(facts.direction);
     this.controls.guessed(this.shelf.guessed(facts.guess, facts.labels), facts.guess?.neither);
     this.recent.mark(token);
-    this.#show();
+    this.#look();
     this.stage.reveal();
   }
 
@@ -323,14 +349,4 @@ class Studio {
     else return;
     event.preventDefault();
   }
-}
-
-function stylesheets() {
-  const loads = ["studio", "door", "sketch", "views", "large", "tools", "strips"].map((name) => {
-    const href = address(`training/client/studio/${name}.css`);
-    const link = el("link", { rel: "stylesheet", href });
-    document.head.append(link);
-    return new Promise((resolve) => (link.onload = link.onerror = resolve));
-  });
-  return Promise.all(loads);
 }

@@ -12,6 +12,17 @@ export const preview = (facts, which) => address(`${folder(facts)}/${which}.webp
 export const download = (facts, which, query) =>
   address(`${folder(facts)}/download/${which}?${new URLSearchParams(query)}`);
 
+/** Have the page take stylesheets of this folder, given without their ending. */
+export const stylesheets = (names) =>
+  Promise.all(
+    names.map((name) => {
+      const href = address(`training/client/studio/${name}.css`);
+      const link = el("link", { rel: "stylesheet", href });
+      document.head.append(link);
+      return new Promise((resolve) => (link.onload = link.onerror = resolve));
+    }),
+  );
+
 const ICONS = {
   plus: "M12 5v14M5 12h14",
   camera: "M4 8h3l2-3h6l2 3h3v11H4zM12 10a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7",

@@ -51,13 +51,12 @@ export class Recent {
     this.#draw();
   }
 
-  /** A whole result of the same photo, made in the same way; `direction` may be "auto". */
+  /** A result of the same photo, made in the same way; `direction` may be "auto". */
   find(photo, model, direction, detail) {
     return this.#results.find(
       (facts) =>
         this.#is(facts, photo, model, detail) &&
-        (direction === "auto" || facts.direction === direction) &&
-        (facts.recovered || model.directions.length < 2),
+        (direction === "auto" || facts.direction === direction),
     );
   }
 

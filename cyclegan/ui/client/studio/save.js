@@ -31,7 +31,7 @@ export class Save {
     );
   }
 
-  /** What is to be saved; null for nothing. The clip waits for the way back. */
+  /** What is to be saved; null for nothing. */
   set(facts, strength) {
     this.#facts = facts;
     this.#strength = strength;
@@ -40,8 +40,7 @@ export class Save {
     for (const [at, [kind, which, format]] of KINDS.entries()) {
       const query = { format, strength: this.#strength };
       this.links[at].href = download(this.#facts, which, query);
-      const wide = Math.max(facts.width, facts.height) > WEBP;
-      this.links[at].hidden = { clip: facts.two_ways && !facts.recovered, webp: wide }[kind] ?? false;
+      this.links[at].hidden = kind === "webp" && Math.max(facts.width, facts.height) > WEBP;
     }
   }
 }
