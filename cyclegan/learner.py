@@ -63,6 +63,8 @@ class Learner:
                     [p for name in phase.trains for p in self.networks[name].parameters()],
                     lr=settings.learning_rate * phase.rate,
                     betas=(settings.beta1, settings.beta2),
+                    # One pass over all weights; Apple's chips are left to torch's choice.
+                    fused=accelerator.device.type in ("cpu", "cuda") or None,
                 )
             )
             for phase in self.phases
@@ -145,7 +147,10 @@ class Learner:
         self.model.load_state_dict({**state["model"], **own["extra"]})
         self.averages.load_state_dict(state["ema"])
         for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
+            saved, fused = state["optimizers"][name], optimizer.param_groups[0]["fused"]
+            # How a step is computed is this machine's business, not the checkpoint's.
+            groups = [{**group, "fused": fused} for group in saved["param_groups"]]
+            optimizer.load_state_dict({**saved, "param_groups": groups})
         if self.accelerator.scaler is not None and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         torch.set_rng_state(own["random"])
