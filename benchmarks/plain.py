@@ -2,8 +2,8 @@
 
 Eager, float32, NCHW, batch 1; every network is called by itself on every image; Adam as it comes;
 every loss is read in every step. What benchmarks and the parity test compare `Learner.step` with.
-Discriminators are frozen while generators step, as pytorch-CycleGAN-and-pix2pix does and PyTorch-GAN
-does not: the quicker of the two.
+Discriminators are frozen while generators step, as pytorch-CycleGAN-and-pix2pix does and
+PyTorch-GAN does not: the quicker of the two.
 """
 
 import copy
@@ -15,8 +15,6 @@ from torch import Tensor, nn
 
 from cyclegan.image_pool import ImagePool
 from cyclegan.networks import layers
-
-
 
 
 class PlainLoop:
@@ -57,7 +55,7 @@ class PlainLoop:
         self.discriminators = adam(self.discriminator_a, self.discriminator_b)
 
     def step(self, batch: Mapping[str, Tensor]) -> dict[str, float]:
-        """Take one step on `real_a` and `real_b`; returns the losses, as `Learner.step` names them."""
+        """Take one step on `real_a` and `real_b`; returns the losses by `Learner.step`'s names."""
         real_a, real_b = batch["real_a"], batch["real_b"]
 
         self._freeze_discriminators(True)

@@ -16,6 +16,7 @@ from cyclegan.averaging import update_averages
 from cyclegan.config import ConfigError, RunConfig
 from cyclegan.models import Batch, Cache, family_of
 from cyclegan.monitoring import memory_explained
+from cyclegan.networks import Generator
 
 LOWER = 0.5
 """By what the learning rate is multiplied each time that a run goes back to a checkpoint."""
@@ -56,6 +57,13 @@ class Learner:
         self.averages = (
             copy.deepcopy(shipped).requires_grad_(False).eval() if settings.ema else shipped
         )
+        if settings.checkpoint_activations:
+            self._checkpoint_activations()
+        if settings.compile:
+            for network in self.networks.values():
+                # In place: names in checkpoints stay. Sizes are few, and a step at one is the same
+                # in a resumed run only if it was compiled for that size.
+                network.compile(dynamic=False)
         self.phases = self.model.phases()
         self.optimizers = {
             phase.name: accelerator.prepare(
@@ -72,6 +80,18 @@ class Learner:
         self.total = 1
         self.finished_steps = 0
         self.lowered = 0
+
+    def _checkpoint_activations(self) -> None:
+        generators = [net for net in self.networks.values() if isinstance(net, Generator)]
+        if not generators:
+            raise ConfigError("--checkpoint-activations is for families that translate.")
+        for generator in generators:
+            if any(isinstance(layer, nn.BatchNorm2d) for layer in generator.modules()):
+                raise ConfigError(
+                    "--checkpoint-activations computes a batch twice, which batch norm would count "
+                    "twice; use another --norm or leave it out."
+                )
+            generator.checkpoints = True
 
     def step(self, batches: list[Batch]) -> dict[str, Tensor]:
         """Take one training step: every phase once, over the batches to accumulate.

@@ -97,7 +97,7 @@ class CUT(Model):
         "tiny": {
             "model": {"width": 32, "blocks": 6, "discriminator_width": 32},
             "data": {"image_size": 128, "zoom": 1.5},
-            "training": {"epochs": 40},
+            "training": {"epochs": 40, "precision": "auto"},
         },
     }
 

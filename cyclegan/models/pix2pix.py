@@ -81,7 +81,7 @@ class Pix2Pix(Model):
         "tiny": {
             "model": {"width": 32, "discriminator_width": 32, "discriminator_downsamplings": 2},
             "data": {"image_size": 128},
-            "training": {"epochs": 40, "batch_size": 4},
+            "training": {"epochs": 40, "batch_size": 4, "precision": "auto"},
         },
     }
 

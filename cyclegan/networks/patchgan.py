@@ -62,9 +62,7 @@ class PatchDiscriminator(nn.Module):
         for index in range(4):
             after = width * 2**index
             stride = 2 if index < downsamplings else 1
-            layers.append(
-                Conv2d(before, after, 4, stride=stride, padding=1, padding_mode=padding)
-            )
+            layers.append(Conv2d(before, after, 4, stride=stride, padding=1, padding_mode=padding))
             if index > 0 and norm == "instance":
                 layers.append(InstanceNorm2d(after))
             layers.append(nn.LeakyReLU(0.2, inplace=True))

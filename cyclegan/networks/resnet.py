@@ -114,7 +114,10 @@ class ResnetGenerator(Generator):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.up(self.blocks(self.down(self.stem(x)))))
+        x = self.stem(x)
+        for stage in (*self.down, *self.blocks, *self.up):
+            x = self.run_stage(stage, x)
+        return self.head(x)
 
     def features(self, x: Tensor) -> list[Tensor]:
         """What the first half sees of a batch, from fine to coarse: what CUT compares.
@@ -125,10 +128,10 @@ class ResnetGenerator(Generator):
         found = [x]
         x = self.stem(x)
         for layer in self.down:
-            x = layer(x)
+            x = self.run_stage(layer, x)
             found.append(x)
         for index, block in enumerate(list(self.blocks)[: len(self.blocks) // 2 + 1]):
-            x = block(x)
+            x = self.run_stage(block, x)
             if index in (0, len(self.blocks) // 2):
                 found.append(x)
         return found
