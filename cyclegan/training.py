@@ -71,6 +71,8 @@ class Trainer:
             config.model, photos.resolve(data, sides), settings, config.hub
         )
         self.dataset = kind(self.images, config.data, settings.seed, channels)
+        if config.data.cache == "device":
+            self.dataset.hold(self.device)
 
         self.learner = Learner(config, self.accelerator)
         self.images_per_step = (
