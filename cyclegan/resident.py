@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Cut:
-    """A square of a photo: its left and upper edge and its side in pixels, and if it is mirrored."""
+    """A square of a photo: its left and upper edge, its side in pixels, and if it is mirrored."""
 
     left: float
     top: float

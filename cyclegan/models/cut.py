@@ -175,8 +175,9 @@ class CUT(Model):
         """The discriminator on real images of B and on fakes."""
         real = self._shown(batch["real_b"])
         fake = self._shown(self.pool_b(cache["fake_b"]))
-        judged = together(self.networks["discriminator_b"], real, fake)
-        return {"adversarial": discriminator_adversarial(*judged, self.config.adversarial)}
+        on_real, on_fake = together(self.networks["discriminator_b"], real, fake)
+        loss = discriminator_adversarial(on_real, on_fake, self.config.adversarial)
+        return {"adversarial": loss}
 
     def _contrast(self, output: Tensor, source: Tensor, mirrored: bool = False) -> Tensor:
         """PatchNCE (eq. 3 and 4), the mean over layers; of a mirrored output, mirrored back."""

@@ -276,8 +276,8 @@ class CycleGAN(Model):
             judge = self.networks[f"discriminator_{side}"]
             real = self._shown(batch[f"real_{side}"])
             fake = self._shown(pool(cache[f"fake_{side}"]))
-            judged = together(judge, real, fake)
-            loss = {"adversarial": discriminator_adversarial(*judged, config.adversarial)}
+            on_real, on_fake = together(judge, real, fake)
+            loss = {"adversarial": discriminator_adversarial(on_real, on_fake, config.adversarial)}
             if config.lambda_r1 and self.training:
                 # Compiled networks have no gradients of gradients; `forward` is the plain one.
                 loss["r1"] = config.lambda_r1 * r1_penalty(judge.forward, real)

@@ -149,12 +149,13 @@ class Pix2Pix(Model):
     def discriminator_losses(self, batch: Batch, cache: Cache) -> dict[str, Tensor]:
         """The real pair and the pair with the fake of this step."""
         real_a = batch["real_a"]
-        judged = together(
+        on_real, on_fake = together(
             self.networks["discriminator_b"],
             self._pair(real_a, batch["real_b"]),
             self._pair(real_a, cache["fake_b"]),
         )
-        return {"adversarial": discriminator_adversarial(*judged, self.config.adversarial)}
+        loss = discriminator_adversarial(on_real, on_fake, self.config.adversarial)
+        return {"adversarial": loss}
 
     def _pair(self, a: Tensor, b: Tensor) -> Tensor:
         # Changed as one, or a pair would fall apart.

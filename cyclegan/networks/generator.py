@@ -1,5 +1,7 @@
 """What every generator tells about the images that it can take."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -25,5 +27,5 @@ class Generator(nn.Module):
     def run_stage(self, stage: nn.Module, x: Tensor) -> Tensor:
         """Run a part of the network, keeping what is in it or not, as `checkpoints` says."""
         if self.checkpoints and torch.is_grad_enabled():
-            return checkpoint(stage, x, use_reentrant=False)
+            return cast(Tensor, checkpoint(stage, x, use_reentrant=False))
         return stage(x)
