@@ -4,13 +4,13 @@ import copy
 
 import pytest
 import torch
-from accelerate import Accelerator
 from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.plain import PlainLoop, as_torch_has_them
 from cyclegan.cli import parse_training
 from cyclegan.config import ConfigError
+from cyclegan.devices import make_accelerator
 from cyclegan.learner import Learner
 from cyclegan.models.base import together
 from cyclegan.networks import PatchDiscriminator, ResnetGenerator, layers
@@ -88,9 +88,9 @@ def test_twenty_steps_are_those_of_the_plain_loop(tmp_path, seed):
     config = parse_training(
         "cyclegan --data x --image-size 32 --width 8 --blocks 1 --discriminator-width 8 "
         "--upsample bilinear --padding reflect --discriminator-padding reflect --pool-size 5 "
-        f"--learning-rate 2e-6 --decay-from 1 --seed {seed} --out {tmp_path}".split()
+        f"--learning-rate 2e-6 --decay-from 1 --seed {seed} --device cpu --out {tmp_path}".split()
     )
-    learner = Learner(config, Accelerator(cpu=True))
+    learner = Learner(config, make_accelerator(config.training))
     learner.total = STEPS
     plain = as_torch_has_them(learner.networks)
     start = copy.deepcopy(plain.state_dict())
@@ -114,8 +114,9 @@ def test_checkpointed_activations_give_the_same_gradients_and_are_forgotten(tmp_
     for options in ("", " --generator unet", " --downsample blur"):
         gradients, kept = [], []
         for flags in ("", " --checkpoint-activations"):
-            words = f"{command}{options}{flags} --seed 3 --out {tmp_path}".split()
-            learner = Learner(parse_training(words), Accelerator(cpu=True))
+            words = f"{command}{options}{flags} --seed 3 --device cpu --out {tmp_path}".split()
+            config = parse_training(words)
+            learner = Learner(config, make_accelerator(config.training))
             sizes: list[int] = []
 
             def pack(tensor, sizes=sizes):
@@ -133,8 +134,7 @@ def test_checkpointed_activations_give_the_same_gradients_and_are_forgotten(tmp_
 
 def test_what_cannot_be_computed_twice_is_refused(tmp_path):
     for words in ("cyclegan --norm batch", "dcgan"):
-        command = f"{words} --data x --image-size 32 --width 4 --checkpoint-activations"
+        flags = f"--data x --device cpu --image-size 32 --width 4 --out {tmp_path}"
+        config = parse_training(f"{words} {flags} --checkpoint-activations".split())
         with pytest.raises(ConfigError, match="checkpoint-activations"):
-            Learner(
-                parse_training([*command.split(), "--out", str(tmp_path)]), Accelerator(cpu=True)
-            )
+            Learner(config, make_accelerator(config.training))
