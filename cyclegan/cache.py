@@ -38,11 +38,11 @@ def decode_photos(files: Sequence[Path]) -> dict[Path, np.ndarray]:
         free = psutil.virtual_memory().available
         if needed > SHARE * free:
             raise CacheError(
-                f"--cache ram needs {_megabytes(needed)} for {len(files)} photos, more than "
-                f"{SHARE:.0%} of the {_megabytes(free)} of memory that are free; leave it out."
+                f"--cache ram needs {megabytes(needed)} for {len(files)} photos, more than "
+                f"{SHARE:.0%} of the {megabytes(free)} of memory that are free; leave it out."
             )
         photos = dict(zip(files, threads.map(_decode, files), strict=True))
-    logger.info("Holding %d decoded photos in memory: %s.", len(photos), _megabytes(size))
+    logger.info("Holding %d decoded photos in memory: %s.", len(photos), megabytes(size))
     return {file: photo for file, photo in photos.items() if photo is not None}
 
 
@@ -61,5 +61,6 @@ def _decode(file: Path) -> np.ndarray | None:
         return None
 
 
-def _megabytes(size: int) -> str:
+def megabytes(size: float) -> str:
+    """Write a number of bytes for people."""
     return f"{size / 1e6:,.0f} MB"

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from cyclegan.errors import UserError
 
 Direction = Literal["a2b", "b2a"]
-Precision = Literal["no", "bf16", "fp16"]
+Precision = Literal["auto", "no", "bf16", "fp16"]
 
 
 class ConfigError(UserError):
@@ -64,8 +64,9 @@ class DataConfig(Strict):
     """Mirror half of the images."""
     workers: int | None = None
     """Processes that read images; by default none on a CPU and four beside an accelerator."""
-    cache: Literal["none", "ram"] = "none"
-    """"ram" decodes every photo once and keeps it in memory; the images are the same."""
+    cache: Literal["none", "ram", "device"] = "none"
+    """"ram" decodes every photo once and keeps it in memory; the images are the same. "device"
+    keeps it beside the networks, no larger than training needs, and cuts images there."""
     probes: Path | None = None
     """Folder with A and B, whose pictures samples show; by default a few test photos, chosen once
     at random and kept in the run."""
@@ -107,7 +108,12 @@ class TrainingConfig(Strict):
     seed: int = 0
     """Seed of everything random."""
     precision: Precision = "no"
-    """Mixed precision."""
+    """Mixed precision; "auto" takes bf16 where the device is quicker with it."""
+    compile: bool = False
+    """Compile the networks with torch.compile: minutes at the start for quicker steps."""
+    checkpoint_activations: bool = False
+    """Compute the generators' stages again in the backward pass instead of keeping what they made:
+    half of the memory or less for about a quarter more time."""
     device: Literal["auto", "cpu"] = "auto"
     """"auto" takes CUDA, then MPS, then the CPU."""
     log_every: int = 50

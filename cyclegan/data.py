@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -19,6 +20,7 @@ from cyclegan.cache import decode_photos
 from cyclegan.config import DataConfig
 from cyclegan.images import ImageError, load_image, to_tensor
 from cyclegan.photos import SIDES, DataError, folders, half, list_images, pairs, problem
+from cyclegan.resident import Cut, cut_out, hold_photos
 
 logger = logging.getLogger(__name__)
 
@@ -39,21 +41,26 @@ def training_image(
     Resizing keeps the aspect ratio: the short side becomes image_size * resize (times up to zoom).
     """
     image = photo if isinstance(photo, Image.Image) else load_image(photo)
-    scale = config.resize * config.zoom ** random.random()
-    side = min(image.size) / scale
-    place = random.random(2) if config.crop == "random" else (0.5, 0.5)
-    left = place[0] * (image.width - side)
-    top = place[1] * (image.height - side)
+    cut = draw_cut(image.width, image.height, config, random)
     # One resampling straight from the crop; PIL's filter widens with the factor, so no aliasing.
     image = image.resize(
         (config.image_size, config.image_size),
         Image.Resampling.BICUBIC,
-        box=(left, top, left + side, top + side),
+        box=(cut.left, cut.top, cut.left + cut.side, cut.top + cut.side),
         reducing_gap=3.0,
     )
-    if config.flip and random.random() < 0.5:
+    if cut.mirrored:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     return to_tensor(image, channels)
+
+
+def draw_cut(width: int, height: int, config: DataConfig, random: np.random.Generator) -> Cut:
+    """Draw which square of a photo is shown, and whether mirrored; the same part at any scale."""
+    scale = config.resize * config.zoom ** random.random()
+    side = min(width, height) / scale
+    place = random.random(2) if config.crop == "random" else (0.5, 0.5)
+    mirrored = config.flip and random.random() < 0.5
+    return Cut(place[0] * (width - side), place[1] * (height - side), side, bool(mirrored))
 
 
 class Photos(Dataset[dict[str, Tensor]]):
@@ -81,10 +88,25 @@ class Photos(Dataset[dict[str, Tensor]]):
         self.seed = seed
         self.channels = channels
         self.decoded: dict[Path, np.ndarray] = {}
+        self.held: dict[str, dict[Path, Tensor]] = {}
         if config.cache == "ram":
             # Here, before workers fork, so that all of them read the same memory.
             self.decoded = decode_photos(
                 list(dict.fromkeys(file for listed in self.files.values() for file in listed))
+            )
+
+    def hold(self, device: torch.device) -> None:
+        """Keep the photos on a device, where images are cut and stay from now on.
+
+        Raises CacheError when they do not fit.
+        """
+        for side, files in self.files.items():
+            self.held[side] = hold_photos(
+                list(dict.fromkeys(files)),
+                lambda file, side=side: half(load_image(file), self.config.layout, side, file.name),
+                short_sides(self.config)[1],
+                self.channels[side],
+                device,
             )
 
     def __len__(self) -> int:
@@ -102,6 +124,12 @@ class Photos(Dataset[dict[str, Tensor]]):
 
         Raises ImageError when it cannot be read any more.
         """
+        if self.held:
+            held = self.held[side].get(file)
+            if held is None:
+                raise ImageError(f"{file.name} could not be read at the start.")
+            cut = draw_cut(held.shape[2], held.shape[1], self.config, random)
+            return cut_out(held, cut, self.config.image_size)
         pixels = self.decoded.get(file)
         photo = load_image(file) if pixels is None else Image.fromarray(pixels)
         photo = half(photo, self.config.layout, side, file.name)

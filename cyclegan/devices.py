@@ -1,6 +1,8 @@
 """Where a training or a translation runs."""
 
 import logging
+import os
+import shutil
 from datetime import timedelta
 
 import torch
@@ -13,16 +15,20 @@ from accelerate.utils import (
 )
 
 from cyclegan.config import ConfigError, TrainingConfig
+from cyclegan.precision import halves
 
 logger = logging.getLogger(__name__)
+
+COMPILERS = (os.environ.get("CXX") or "g++", "g++", "clang++", "cl")
+"""What torch.compile looks for."""
 
 
 def make_accelerator(settings: TrainingConfig) -> Accelerator:
     """Make the Accelerate object that knows the device, the precision and the processes.
 
-    fp16 without a GPU becomes float32, with a warning.
+    fp16 without a GPU becomes float32, with a warning; `mixed_precision` says what "auto" became.
 
-    Raises ConfigError when the package of a tracker is not installed.
+    Raises ConfigError when the package of a tracker or the compiler is not installed.
     """
     tracker = settings.tracker
     missing = (tracker == "tensorboard" and not is_tensorboard_available()) or (
@@ -33,7 +39,15 @@ def make_accelerator(settings: TrainingConfig) -> Accelerator:
     on_cpu = settings.device == "cpu" or not (
         torch.cuda.is_available() or torch.backends.mps.is_available()
     )
+    if settings.compile and not any(map(shutil.which, COMPILERS)):
+        raise ConfigError(
+            "--compile needs a C++ compiler, and this machine has none; install g++ or leave "
+            "--compile out."
+        )
     precision = settings.precision
+    if precision == "auto":
+        kind = "cpu" if on_cpu else "cuda" if torch.cuda.is_available() else "mps"
+        precision = "bf16" if halves(torch.device(kind)) else "no"
     if precision == "fp16" and on_cpu:
         logger.warning("fp16 needs a GPU; this CPU trains in float32. Try --precision bf16.")
         precision = "no"

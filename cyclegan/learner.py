@@ -16,6 +16,7 @@ from cyclegan.averaging import update_averages
 from cyclegan.config import ConfigError, RunConfig
 from cyclegan.models import Batch, Cache, family_of
 from cyclegan.monitoring import memory_explained
+from cyclegan.networks import Generator
 from cyclegan.weights import Weights
 
 LOWER = 0.5
@@ -57,6 +58,13 @@ class Learner:
         self.averages = (
             copy.deepcopy(shipped).requires_grad_(False).eval() if settings.ema else shipped
         )
+        if settings.checkpoint_activations:
+            self._checkpoint_activations()
+        if settings.compile:
+            for network in self.networks.values():
+                # In place: names in checkpoints stay. Sizes are few, and a step at one is the same
+                # in a resumed run only if it was compiled for that size.
+                network.compile(dynamic=False)
         self.phases = self.model.phases()
         self.optimizers = {
             phase.name: accelerator.prepare(
@@ -64,6 +72,8 @@ class Learner:
                     [p for name in phase.trains for p in self.networks[name].parameters()],
                     lr=settings.learning_rate * phase.rate,
                     betas=(settings.beta1, settings.beta2),
+                    # One pass over all weights; Apple's chips are left to torch's choice.
+                    fused=accelerator.device.type in ("cpu", "cuda") or None,
                 )
             )
             for phase in self.phases
@@ -92,6 +102,18 @@ class Learner:
                     "are in its config.json."
                 ) from None
             self.averages[name].load_state_dict(network.state_dict())
+
+    def _checkpoint_activations(self) -> None:
+        generators = [net for net in self.networks.values() if isinstance(net, Generator)]
+        if not generators:
+            raise ConfigError("--checkpoint-activations is for families that translate.")
+        for generator in generators:
+            if any(isinstance(layer, nn.BatchNorm2d) for layer in generator.modules()):
+                raise ConfigError(
+                    "--checkpoint-activations computes a batch twice, which batch norm would count "
+                    "twice; use another --norm or leave it out."
+                )
+            generator.checkpoints = True
 
     def step(self, batches: list[Batch]) -> dict[str, Tensor]:
         """Take one training step: every phase once, over the batches to accumulate.
@@ -167,7 +189,10 @@ class Learner:
         self.model.load_state_dict({**state["model"], **own["extra"]})
         self.averages.load_state_dict(state["ema"])
         for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
+            saved, fused = state["optimizers"][name], optimizer.param_groups[0]["fused"]
+            # How a step is computed is this machine's business, not the checkpoint's.
+            groups = [{**group, "fused": fused} for group in saved["param_groups"]]
+            optimizer.load_state_dict({**saved, "param_groups": groups})
         if self.accelerator.scaler is not None and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         torch.set_rng_state(own["random"])

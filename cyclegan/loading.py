@@ -5,11 +5,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
+
+from cyclegan.data import Photos
 
 
 def batches(
-    dataset: Dataset[dict[str, Tensor]],
+    dataset: Photos,
     positions: range,
     size: int,
     process: int,
@@ -26,9 +28,12 @@ def batches(
         process, processes: which of how many this is. They take turns batch by batch, so that
             two with batches of one see in a step what one with a batch of two sees.
         workers: processes that read images; None for none on a CPU and four beside an accelerator.
+            None are needed where the data set holds its photos on the device.
         device: where the batches go.
     """
-    if workers is None:
+    if dataset.held:
+        workers = 0
+    elif workers is None:
         workers = 0 if device.type == "cpu" else 4
     own: Any = (
         range(start, start + size) for start in positions[process * size :: processes * size]
@@ -38,7 +43,7 @@ def batches(
         dataset,
         batch_sampler=own,
         num_workers=workers,
-        pin_memory=device.type == "cuda",
+        pin_memory=device.type == "cuda" and not dataset.held,
         # Its own generator: starting workers draws a number, which a resumed run draws again.
         generator=torch.Generator().manual_seed(0),
     )

@@ -8,6 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -62,14 +63,18 @@ class Trainer:
         kind, sides = DATASETS[family.data], tuple(channels)
         data = fetched(config.data, sides)
         folders = photos.folders(data, sides=sides)
+        self.accelerator = make_accelerator(settings)
+        self.device = self.accelerator.device
+        # From here on, also in the run's description, it is what "auto" came out as.
+        settings = replace(settings, precision=self.accelerator.mixed_precision)
         self.images = photos.training_photos(data, kind.paired, sides, needed=settings.batch_size)
         self.config = config = RunConfig(
             config.model, photos.resolve(data, sides), settings, config.hub
         )
         self.dataset = kind(self.images, config.data, settings.seed, channels)
+        if config.data.cache == "device":
+            self.dataset.hold(self.device)
 
-        self.accelerator = make_accelerator(config.training)
-        self.device = self.accelerator.device
         self.learner = Learner(config, self.accelerator)
         self.images_per_step = (
             settings.batch_size * settings.accumulate * self.accelerator.num_processes

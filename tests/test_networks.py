@@ -126,7 +126,7 @@ def leaves(*networks: nn.Module) -> list[nn.Module]:
 
 def copy_weights(source: list[nn.Module], target: list[nn.Module]) -> None:
     for ours, theirs in zip(target, source, strict=True):
-        assert type(ours) is type(theirs)
+        assert isinstance(ours, type(theirs))
         ours.load_state_dict(theirs.state_dict())
 
 

@@ -7,6 +7,9 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.utils.parametrize import is_parametrized
 
 from cyclegan.config import Direction
 
@@ -114,6 +117,21 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def sample(networks: Networks, batch: Batch) -> dict[str, Tensor]:
         """Make what a sample shows, by name and in order, from the shipped networks."""
+
+
+def together(network: nn.Module, *batches: Tensor) -> tuple[Tensor, ...]:
+    """Run a network on several batches [N, C, H, W] of images of one size; returns what each gave.
+
+    In one call, which keeps a GPU busier, unless the network would then compute something else:
+    batch norm sees other batches, dropout draws other numbers, and spectral norm moves on by one
+    iteration a call.
+    """
+    if any(
+        isinstance(layer, _BatchNorm | _DropoutNd) or is_parametrized(layer)
+        for layer in network.modules()
+    ):
+        return tuple(network(batch) for batch in batches)
+    return network(torch.cat(batches)).split([len(batch) for batch in batches])
 
 
 def fixed_noise(count: int, size: int, like: Tensor, seed: int = 0) -> Tensor:

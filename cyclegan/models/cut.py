@@ -16,7 +16,7 @@ from cyclegan.losses import (
     generator_adversarial,
     patch_contrast,
 )
-from cyclegan.models.base import Batch, Cache, Model, Networks, Phase
+from cyclegan.models.base import Batch, Cache, Model, Networks, Phase, together
 from cyclegan.networks import PatchDiscriminator, Projections, ResnetGenerator, initialise
 
 
@@ -97,7 +97,7 @@ class CUT(Model):
         "tiny": {
             "model": {"width": 32, "blocks": 6, "discriminator_width": 32},
             "data": {"image_size": 128, "zoom": 1.5},
-            "training": {"epochs": 40},
+            "training": {"epochs": 40, "precision": "auto"},
         },
     }
 
@@ -156,7 +156,11 @@ class CUT(Model):
         config, networks = self.config, self.networks
         real_a, real_b = batch["real_a"], batch["real_b"]
         mirrored = config.flip_equivariance and self.training and bool(torch.rand(()) < 0.5)
-        fake_b = networks["generator_ab"](real_a.flip(3) if mirrored else real_a)
+        shown_a = real_a.flip(3) if mirrored else real_a
+        if config.lambda_identity:
+            fake_b, identity_b = together(networks["generator_ab"], shown_a, real_b)
+        else:
+            fake_b = networks["generator_ab"](shown_a)
         cache["fake_b"] = fake_b.detach()
         judged = networks["discriminator_b"](self._shown(fake_b))
         losses = {
@@ -164,16 +168,16 @@ class CUT(Model):
             "contrast": config.lambda_contrast * self._contrast(fake_b, real_a, mirrored),
         }
         if config.lambda_identity:
-            identity_b = networks["generator_ab"](real_b)
             losses["identity"] = config.lambda_identity * self._contrast(identity_b, real_b)
         return losses
 
     def discriminator_losses(self, batch: Batch, cache: Cache) -> dict[str, Tensor]:
         """The discriminator on real images of B and on fakes."""
-        judge = self.networks["discriminator_b"]
-        real = judge(self._shown(batch["real_b"]))
-        fake = judge(self._shown(self.pool_b(cache["fake_b"])))
-        return {"adversarial": discriminator_adversarial(real, fake, self.config.adversarial)}
+        real = self._shown(batch["real_b"])
+        fake = self._shown(self.pool_b(cache["fake_b"]))
+        on_real, on_fake = together(self.networks["discriminator_b"], real, fake)
+        loss = discriminator_adversarial(on_real, on_fake, self.config.adversarial)
+        return {"adversarial": loss}
 
     def _contrast(self, output: Tensor, source: Tensor, mirrored: bool = False) -> Tensor:
         """PatchNCE (eq. 3 and 4), the mean over layers; of a mirrored output, mirrored back."""

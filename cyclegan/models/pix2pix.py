@@ -15,7 +15,7 @@ from cyclegan.losses import (
     generator_adversarial,
     reconstruction,
 )
-from cyclegan.models.base import Batch, Cache, Model, Networks, Phase
+from cyclegan.models.base import Batch, Cache, Model, Networks, Phase, together
 from cyclegan.networks import PatchDiscriminator, ResnetGenerator, UnetGenerator, initialise
 
 
@@ -81,7 +81,7 @@ class Pix2Pix(Model):
         "tiny": {
             "model": {"width": 32, "discriminator_width": 32, "discriminator_downsamplings": 2},
             "data": {"image_size": 128},
-            "training": {"epochs": 40, "batch_size": 4},
+            "training": {"epochs": 40, "batch_size": 4, "precision": "auto"},
         },
     }
 
@@ -148,12 +148,13 @@ class Pix2Pix(Model):
 
     def discriminator_losses(self, batch: Batch, cache: Cache) -> dict[str, Tensor]:
         """The real pair and the pair with the fake of this step."""
-        judge, real_a = self.networks["discriminator_b"], batch["real_a"]
-        loss = discriminator_adversarial(
-            judge(self._pair(real_a, batch["real_b"])),
-            judge(self._pair(real_a, cache["fake_b"])),
-            self.config.adversarial,
+        real_a = batch["real_a"]
+        on_real, on_fake = together(
+            self.networks["discriminator_b"],
+            self._pair(real_a, batch["real_b"]),
+            self._pair(real_a, cache["fake_b"]),
         )
+        loss = discriminator_adversarial(on_real, on_fake, self.config.adversarial)
         return {"adversarial": loss}
 
     def _pair(self, a: Tensor, b: Tensor) -> Tensor:

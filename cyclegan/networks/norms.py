@@ -4,6 +4,8 @@ from typing import Literal
 
 from torch import nn
 
+from cyclegan.networks.layers import InstanceNorm2d
+
 Norm = Literal["instance", "affine", "batch"]
 
 
@@ -14,4 +16,4 @@ def make_norm(norm: Norm, channels: int) -> nn.Module:
     """
     if norm == "batch":
         return nn.BatchNorm2d(channels)
-    return nn.InstanceNorm2d(channels, affine=norm == "affine")
+    return InstanceNorm2d(channels, affine=norm == "affine")

@@ -5,6 +5,8 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from cyclegan.networks.layers import Conv2d, InstanceNorm2d, ReflectionPad2d
+
 Padding = Literal["zeros", "reflect"]
 Norm = Literal["instance", "spectral"]
 
@@ -60,16 +62,14 @@ class PatchDiscriminator(nn.Module):
         for index in range(4):
             after = width * 2**index
             stride = 2 if index < downsamplings else 1
-            layers.append(
-                nn.Conv2d(before, after, 4, stride=stride, padding=1, padding_mode=padding)
-            )
+            layers.append(Conv2d(before, after, 4, stride=stride, padding=1, padding_mode=padding))
             if index > 0 and norm == "instance":
-                layers.append(nn.InstanceNorm2d(after))
+                layers.append(InstanceNorm2d(after))
             layers.append(nn.LeakyReLU(0.2, inplace=True))
             before = after
         # PyTorch-GAN pads the last layer unevenly so that it keeps the size.
         edges = (2, 1, 2, 1) if downsamplings == 4 else (1, 1, 1, 1)
-        layers.append(nn.ZeroPad2d(edges) if padding == "zeros" else nn.ReflectionPad2d(edges))
+        layers.append(nn.ZeroPad2d(edges) if padding == "zeros" else ReflectionPad2d(edges))
         layers.append(nn.Conv2d(before, 1, 4))
         if norm == "spectral":
             layers = [spectral_norm(x) if isinstance(x, nn.Conv2d) else x for x in layers]

@@ -4,6 +4,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from cyclegan.networks import layers
 from cyclegan.networks.generator import Generator
 from cyclegan.networks.norms import Norm, make_norm
 
@@ -19,10 +20,10 @@ class ResidualBlock(nn.Module):
         super().__init__()
         bias = norm != "batch"
         self.body = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=bias),
+            layers.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=bias),
             make_norm(norm, channels),
             nn.ReLU(inplace=True),
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=bias),
+            layers.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=bias),
             make_norm(norm, channels),
         )
 
@@ -93,7 +94,7 @@ class ResnetGenerator(Generator):
         self.reach = 8 * blocks + (20 if downsample == "stride" else 24)
 
         self.stem = nn.Sequential(
-            nn.Conv2d(
+            layers.Conv2d(
                 channels_in, width, 7, padding=3, padding_mode="reflect", bias=norm != "batch"
             ),
             make_norm(norm, width),
@@ -109,11 +110,14 @@ class ResnetGenerator(Generator):
             _upsampling(2 * width, width, upsample, padding, norm),
         )
         self.head = nn.Sequential(
-            nn.Conv2d(width, channels_out, 7, padding=3, padding_mode="reflect"), nn.Tanh()
+            layers.Conv2d(width, channels_out, 7, padding=3, padding_mode="reflect"), nn.Tanh()
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.up(self.blocks(self.down(self.stem(x)))))
+        x = self.stem(x)
+        for stage in (*self.down, *self.blocks, *self.up):
+            x = self.run_stage(stage, x)
+        return self.head(x)
 
     def features(self, x: Tensor) -> list[Tensor]:
         """What the first half sees of a batch, from fine to coarse: what CUT compares.
@@ -124,10 +128,10 @@ class ResnetGenerator(Generator):
         found = [x]
         x = self.stem(x)
         for layer in self.down:
-            x = layer(x)
+            x = self.run_stage(layer, x)
             found.append(x)
         for index, block in enumerate(list(self.blocks)[: len(self.blocks) // 2 + 1]):
-            x = block(x)
+            x = self.run_stage(block, x)
             if index in (0, len(self.blocks) // 2):
                 found.append(x)
         return found
@@ -141,7 +145,7 @@ class ResnetGenerator(Generator):
 def _downsampling(
     channels_in: int, channels_out: int, downsample: Downsample, padding: Padding, norm: Norm
 ) -> nn.Sequential:
-    convolution = nn.Conv2d(
+    convolution = layers.Conv2d(
         channels_in,
         channels_out,
         3,
@@ -150,11 +154,11 @@ def _downsampling(
         padding_mode=padding,
         bias=norm != "batch",
     )
-    layers = [convolution, make_norm(norm, channels_out), nn.ReLU(inplace=True)]
+    stages: list[nn.Module] = [convolution, make_norm(norm, channels_out), nn.ReLU(inplace=True)]
     if downsample == "blur":
         # Two means of two pixels are the filter 1, 2, 1.
-        layers += [nn.ReflectionPad2d(1), nn.AvgPool2d(2, stride=1), nn.AvgPool2d(2)]
-    return nn.Sequential(*layers)
+        stages += [layers.ReflectionPad2d(1), nn.AvgPool2d(2, stride=1), nn.AvgPool2d(2)]
+    return nn.Sequential(*stages)
 
 
 def _upsampling(
@@ -162,15 +166,15 @@ def _upsampling(
 ) -> nn.Sequential:
     bias = norm != "batch"
     if upsample == "transpose":
-        layers: list[nn.Module] = [
+        stages: list[nn.Module] = [
             nn.ConvTranspose2d(
                 channels_in, channels_out, 3, stride=2, padding=1, output_padding=1, bias=bias
             )
         ]
     else:
         mode = "nearest" if upsample == "resize" else "bilinear"
-        layers = [
-            nn.Upsample(scale_factor=2, mode=mode),
-            nn.Conv2d(channels_in, channels_out, 3, padding=1, padding_mode=padding, bias=bias),
+        stages = [
+            layers.Upsample(scale_factor=2, mode=mode),
+            layers.Conv2d(channels_in, channels_out, 3, padding=1, padding_mode=padding, bias=bias),
         ]
-    return nn.Sequential(*layers, make_norm(norm, channels_out), nn.ReLU(inplace=True))
+    return nn.Sequential(*stages, make_norm(norm, channels_out), nn.ReLU(inplace=True))

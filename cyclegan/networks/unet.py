@@ -112,11 +112,12 @@ class UnetGenerator(Generator):
             if z is not None and (level == 0 or self.inject == "all"):
                 spread = z.to(x.dtype)[:, :, None, None].expand(-1, -1, *x.shape[2:])
                 x = torch.cat([x, spread], dim=1)
-            x = encode(x)
+            x = self.run_stage(encode, x)
             skips.append(x)
         if self.variant == "pytorch-gan":
             skips = [F.leaky_relu(skip, 0.2) for skip in skips]
-        x = self.up[-1](skips[-1])
+        x = self.run_stage(self.up[-1], skips[-1])
         for decode, skip in zip(list(self.up)[-2::-1], skips[-2::-1], strict=True):
-            x = decode(torch.cat([skip, x if self.variant == "paper" else F.relu(x)], dim=1))
+            joined = torch.cat([skip, x if self.variant == "paper" else F.relu(x)], dim=1)
+            x = self.run_stage(decode, joined)
         return x
