@@ -10,6 +10,7 @@ import copy
 import logging
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -76,7 +77,7 @@ def quantise(translator: Translator, photos: Path, output: Path) -> list[Quantis
     Raises:
         QuantisationError: a package or photos are missing, or the networks lose too much.
     """
-    nncf = _nncf()
+    _nncf()
     weights, images, made = translator.weights, _images(photos), []
     family = FAMILIES[weights.config.model]
     if not family.translators:
@@ -89,17 +90,7 @@ def quantise(translator: Translator, photos: Path, output: Path) -> list[Quantis
         channels = family.channels(weights.settings)[direction[0]]
         seen = [_seen(image, translator, direction, channels, network.multiple) for image in images]
         held, shown = seen[::HELD], [x for i, x in enumerate(seen) if i % HELD]
-        model = converted(folded(network), channels, weights.config.image_size)
-        data = nncf.Dataset([x.numpy() for x in shown])
-        model = nncf.quantize(
-            model,
-            data,
-            subset_size=len(shown),
-            ignored_scope=nncf.IgnoredScope(_sums(model), types=FLOATING, validate=False),
-            advanced_parameters=nncf.AdvancedQuantizationParameters(
-                activations_range_estimator_params=_extremes(), disable_bias_correction=True
-            ),
-        )
+        model = in_8_bits(network, channels, weights.config.image_size, shown)
         model.set_rt_info(digest(weights, name), list(DIGEST))
         quantised = Compiled(model, network)
         with torch.no_grad():
@@ -116,6 +107,33 @@ def quantise(translator: Translator, photos: Path, output: Path) -> list[Quantis
     for model, written in made:
         _write(model, output / written.file)
     return [written for _, written in made]
+
+
+def in_8_bits(network: Generator, channels: int, size: int, shown: Sequence[Tensor]) -> Any:
+    """Quantise a generator: an `openvino.Model` for images of any size.
+
+    Args:
+        network: in evaluation mode, on the CPU.
+        channels, size: of the images that it was trained on.
+        shown: images [1, C, H, W] of any sizes, on which scales are found.
+
+    Raises QuantisationError when a package is missing.
+    """
+    nncf = _nncf()
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+
+    model = converted(folded(network), channels, size)
+    return nncf.quantize(
+        model,
+        nncf.Dataset([images.numpy() for images in shown]),
+        subset_size=len(shown),
+        ignored_scope=nncf.IgnoredScope(_sums(model), types=FLOATING, validate=False),
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            # NNCF's default is the mean of the photos' extremes, which cuts off the brightest.
+            activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
+            disable_bias_correction=True,
+        ),
+    )
 
 
 def folded(network: Generator) -> Generator:
@@ -163,13 +181,6 @@ def _sums(model: Any) -> list[str]:
         for node in sums
         if all(value.get_node().get_type_name() != "Constant" for value in node.input_values())
     ]
-
-
-def _extremes() -> Any:
-    # NNCF's default is the mean of the photos' extremes, which cuts off the brightest.
-    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
-
-    return RangeEstimatorParametersSet.MINMAX
 
 
 def _nncf() -> Any:
