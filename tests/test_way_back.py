@@ -194,7 +194,10 @@ def test_a_result_that_came_as_far_as_the_way_there_is_completed_after_a_reload(
     page: Page, server: PageServer
 ) -> None:
     unseen(page)
+    page.get_by_role("button", name="Stop").click()
     page.unroute(FAKE)
+    said(page, "done")
+    expect(page.locator("#recent img").first).to_be_visible()
     page.reload()
     expect(page.locator("#status .line.done")).to_contain_text("The way back", timeout=WAIT)
     assert mean(shown(page, "recovered")) == pytest.approx(BLACK, abs=3)
