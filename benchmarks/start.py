@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -31,20 +31,24 @@ IMPORTED = re.compile(r"^import time: +\d+ \| +(\d+) \| cyclegan\.ui$", re.M)
 
 
 class Served:
-    """app.py in a process of its own, between `with` and its end; flags are of the interpreter.
+    """app.py in a process of its own, between `with` and its end.
+
+    Args:
+        interpreter: flags of Python.
+        flags: of app.py.
 
     Attributes:
         url: where its page is.
         process: what psutil knows of it.
     """
 
-    def __init__(self, *interpreter: str) -> None:
+    def __init__(self, *interpreter: str, flags: Sequence[str] = ()) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         self._command = [sys.executable, *interpreter, str(ROOT / "app.py")]
-        self._command += ["--device", "cpu", "--port", str(port)]
+        self._command += ["--device", "cpu", "--port", str(port), *flags]
 
     def __enter__(self) -> "Served":
         self._folder = tempfile.TemporaryDirectory()

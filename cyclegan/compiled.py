@@ -161,7 +161,8 @@ def parity(made: Generator, network: Generator, channels: int, size: int) -> flo
     for cells in (2, 4, 8, 16, 32):
         noise = torch.randn(1, channels, cells, cells, generator=random)
         real += F.interpolate(noise, (size, wide), mode="bicubic") / cells**0.5
-    real = (real / 2).clamp(-1, 1)
+    device = next(iter(network.parameters()), real).device
+    real = (real / 2).clamp(-1, 1).to(device)
     return psnr(made(real), network(real))
 
 

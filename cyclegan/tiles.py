@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cyclegan.compiled import Compiled
+from cyclegan.graphed import Halved
 from cyclegan.images import to_tensor
 from cyclegan.networks import Generator
 
@@ -58,6 +59,9 @@ def calibrated(network: Generator, real: Tensor) -> Generator:
     """
     if isinstance(network, Compiled):
         return network.frozen(_padded(network, real))
+    if isinstance(network, Halved):
+        # Tiles are few sizes, but of every picture others; their statistics want all digits.
+        network = network.original
     parameters = {id(parameter): parameter for parameter in network.parameters()}
     kept = copy.deepcopy(network, parameters)
     norms = [module for module in kept.modules() if isinstance(module, nn.InstanceNorm2d)]

@@ -1,6 +1,7 @@
 """Inference: a picture in, a picture out."""
 
 import math
+import os
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from cyclegan.compiled import Backend, BackendError, compiled
 from cyclegan.config import Direction
 from cyclegan.domains import Guess, guess
 from cyclegan.frames import run_frame
+from cyclegan.graphed import graphed
 from cyclegan.images import load_image, to_tensor
 from cyclegan.models import FAMILIES
 from cyclegan.native import MAX_PIXELS, Change
@@ -88,7 +90,7 @@ class Translator:
         }
         found = self._compiled(backend, folder)
         self.backend: Literal["torch", "openvino"] = "openvino" if found else "torch"
-        self._running |= found
+        self._running |= found or self._graphed(backend)
         config = weights.config
         # Weights from elsewhere do not say; CycleGANs are commonly trained on 1.12 image sizes.
         unknown = round(1.12 * config.image_size)
@@ -132,6 +134,19 @@ class Translator:
         for direction, name in self._names.items() if self.device.type == "cpu" else ():
             channels = self._channels[direction[0]]
             made = compiled(self.weights, name, channels, folder, backend)
+            if made is None:
+                return {}
+            found[name] = made
+        return found
+
+    def _graphed(self, backend: Backend) -> dict[str, Generator]:
+        """The networks as CUDA graphs; none unless this is a GPU that is here to stay."""
+        if backend == "torch" or self.device.type != "cuda" or "SPACES_ZERO_GPU" in os.environ:
+            return {}
+        found = {}
+        for direction, name in self._names.items():
+            channels, size = self._channels[direction[0]], self.weights.config.image_size
+            made = graphed(cast(Generator, self.weights.networks[name]), channels, size)
             if made is None:
                 return {}
             found[name] = made

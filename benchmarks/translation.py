@@ -1,0 +1,257 @@
+"""One translation on a CPU, by PyTorch and by OpenVINO: how long, how alike, how near the limit.
+
+    python -m benchmarks.translation [--rounds N] [--turns N]
+
+Everything that is timed runs in a process of its own, since the threads of one library would wait
+for work on the cores that the other one needs; the processes take turns.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from benchmarks.report import machine, publish, table
+from benchmarks.start import ROOT, Served
+from cyclegan.compiled import Compiled, compiled, converted, psnr
+from cyclegan.networks import Generator, ResnetGenerator, initialise
+from cyclegan.weights import load_weights
+
+WEIGHTS = ROOT / "weights" / "apples-oranges"
+EXAMPLES = ROOT / "cyclegan" / "ui" / "examples"
+SIDE = 256
+RUNS = {
+    "PyTorch, float32": "the reference",
+    "PyTorch, bfloat16": "autocast",
+    "OpenVINO": "what it takes by itself: bfloat16 where the processor has it",
+    "OpenVINO, 8 bits": "as shipped, or quantised on the examples",
+}
+NETWORKS = {
+    "shipped": "`weights/apples-oranges` (width 32, 6 blocks, bilinear)",
+    "paper": "the paper's (width 64, 9 blocks, random weights)",
+}
+
+
+class Single(Generator):
+    """A convolution as large as those in the middle of a generator, and nothing else."""
+
+    multiple, minimum = 4, 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 256, 1), nn.Conv2d(256, 256, 3), nn.Conv2d(256, 3, 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x)
+
+
+def examples(side: int = SIDE) -> list[Tensor]:
+    """The project's own pictures as a network sees them: [1, 3, H, W] each."""
+    found = []
+    for path in sorted(EXAMPLES.glob("*s-*.jpg")):
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("RGB").resize((side, side)), np.float32)
+        found.append(torch.from_numpy(pixels.transpose(2, 0, 1)[None] / 127.5 - 1))
+    return found
+
+
+def network_of(name: str) -> Generator:
+    """One of the networks that are measured; the same one every time."""
+    if name == "shipped":
+        return load_weights(WEIGHTS).networks["generator_ab"]  # type: ignore[return-value]
+    torch.manual_seed(0)
+    made = Single() if name == "single" else initialise(ResnetGenerator())
+    return made.eval().requires_grad_(False)
+
+
+def runner(network: str, run: str, quantised: Path) -> Callable[[Tensor], Tensor]:
+    """What runs a network in one of the ways of `RUNS`."""
+    plain = network_of(network)
+    if run == "PyTorch, float32":
+        return plain
+    if run == "PyTorch, bfloat16":
+
+        def halved(images: Tensor) -> Tensor:
+            with torch.autocast("cpu", torch.bfloat16):
+                return plain(images).float()
+
+        return halved
+    if run == "OpenVINO":
+        return Compiled(converted(plain, 3, SIDE), plain)
+    if network == "shipped":
+        made = compiled(load_weights(WEIGHTS), "generator_ab", 3, WEIGHTS, "openvino")
+        assert made is not None
+        return made
+    import openvino
+
+    return Compiled(openvino.Core().read_model(quantised / f"{network}.xml"), plain)
+
+
+@torch.inference_mode()
+def child(network: str, run: str, turns: int, quantised: Path) -> None:
+    """Print milliseconds of every call, and how alike the pictures are to PyTorch's."""
+    call, pictures = runner(network, run, quantised), examples()
+    plain = network_of(network)
+    alike = [psnr(call(x), plain(x)) for x in pictures]
+    for _ in range(3):
+        call(pictures[0])
+    times = []
+    for _ in range(turns):
+        start = time.perf_counter()
+        call(pictures[0])
+        times.append(1000 * (time.perf_counter() - start))
+    print(json.dumps({"ms": times, "psnr": min(min(alike), 200.0)}))
+
+
+def multiply_adds(network: Generator) -> float:
+    """Multiply-adds of one picture, in units of 10⁹."""
+    total = 0.0
+
+    def count(layer: nn.Conv2d, inputs: Any, output: Tensor) -> None:
+        nonlocal total
+        total += output.numel() * layer.weight[0].numel() / 1e9
+
+    hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, nn.Conv2d)]
+    with torch.no_grad():
+        network(torch.zeros(1, 3, SIDE, SIDE))
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
+def asked(network: str, run: str, turns: int, quantised: Path) -> dict[str, Any]:
+    """Have a process of its own measure."""
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "benchmarks.translation",
+        "--turns",
+        str(turns),
+    ]
+    command += ["--child", network, run, str(quantised)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def compare(network: str, rounds: int, turns: int, quantised: Path) -> list[list[str]]:
+    """Rows of a table: every way of running a network, against PyTorch in float32."""
+    found: dict[str, list[dict[str, Any]]] = {run: [] for run in RUNS}
+    for _ in range(rounds):
+        for run, measured in found.items():
+            measured.append(asked(network, run, turns, quantised))
+    middle = {
+        run: [statistics.median(m["ms"]) for m in measured] for run, measured in found.items()
+    }
+    first = next(iter(middle.values()))
+    rows = []
+    for run, measured in found.items():
+        ratios = sorted(base / own for base, own in zip(first, middle[run], strict=True))
+        rows.append([
+            run,
+            f"{statistics.median(ratios):.2f}× ({ratios[0]:.2f}–{ratios[-1]:.2f})",
+            "" if run == "PyTorch, float32" else f"{min(m['psnr'] for m in measured):.1f} dB",
+        ])  # fmt: skip
+    return rows
+
+
+def limit(rounds: int, turns: int, quantised: Path) -> list[list[str]]:
+    """Rows of a table: how much of the rate of one large convolution the networks reach."""
+    work = {name: multiply_adds(network_of(name)) for name in ("single", *NETWORKS)}
+    rows = []
+    for run in ("PyTorch, float32", "OpenVINO, 8 bits"):
+        rates: dict[str, list[float]] = {name: [] for name in work}
+        for _ in range(rounds):
+            for name, rate in rates.items():
+                rate.append(work[name] / min(asked(name, run, turns, quantised)["ms"]))
+        best = statistics.median(rates.pop("single"))
+        shares = [f"{statistics.median(rate) / best:.0%}" for rate in rates.values()]
+        rows.append([run, *shares])
+    return rows
+
+
+def waits(starts: int) -> list[list[str]]:
+    """Rows of a table: start, memory and the first translation on the page, before and after."""
+    from benchmarks.load import events, translate, upload
+
+    rows = []
+    for backend in ("torch", "auto"):
+        ready, loaded, peaks, first, second = [], [], [], [], []
+        for _ in range(starts):
+            with Served(flags=("--backend", backend)) as page:
+                ready.append(page.after(page.answers))
+                loaded.append(page.after(page.loaded))
+                numbers, photo = events(page.url), upload(page.url, "photo.jpg")
+                first.append(translate(page.url, numbers, photo).there)
+                second.append(translate(page.url, numbers, photo).there)
+                peaks.append(page.peak())
+        cells = [ready, loaded, first, second]
+        rows.append([
+            f"`--backend {backend}`",
+            *(f"{statistics.median(cell):.2f} s" for cell in cells),
+            f"{statistics.median(peaks):.0f} MB",
+        ])  # fmt: skip
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure translations on a CPU.")
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--turns", type=int, default=15, help="calls of a process that are timed")
+    parser.add_argument("--starts", type=int, default=3, help="starts of the page")
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        network, run, folder = options.child
+        child(network, run, options.turns, Path(folder))
+        return
+
+    import openvino
+
+    from cyclegan.quantise import in_8_bits
+
+    with TemporaryDirectory() as folder:
+        quantised = Path(folder)
+        for name in ("paper", "single"):
+            model = in_8_bits(network_of(name), 3, SIDE, examples())
+            openvino.save_model(model, quantised / f"{name}.xml", compress_to_fp16=False)
+        parts = []
+        for name, about in NETWORKS.items():
+            rows = compare(name, options.rounds, options.turns, quantised)
+            parts.append(f"{about}:\n\n{table(['run by', 'as fast', 'least PSNR'], rows)}")
+        shares = limit(options.rounds, options.turns, quantised)
+    head = ["of the rate of one large convolution", *NETWORKS]
+    started = ["", "page", "model in memory", "first translation", "second", "most memory"]
+    publish(
+        "translation",
+        "## A translation on a CPU\n\n"
+        f"{SIDE}×{SIDE} pixels, one picture, the network alone. Median over {options.rounds} "
+        "rounds of how many times as fast as PyTorch eager in float32 (least–greatest), each way "
+        "in a process of its own; PSNR against PyTorch on the project's eight pictures of fruit, "
+        "the least of them.\n\n" + "\n\n".join(parts) + "\n\nHow near the limit: multiply-adds a "
+        "second, as a share of those that the same library reaches on a single convolution of 256 "
+        f"channels.\n\n{table(head, shares)}\n\nThe page, a photo of {SIDE}×{SIDE} pixels over "
+        f"HTTP, seconds from the start of the process or from the request; {options.starts} "
+        f"starts.\n\n{table(started, waits(options.starts))}\n\n"
+        "On a GPU: not measured.\n\n"
+        f"`python -m benchmarks.translation --rounds {options.rounds} --turns {options.turns} "
+        f"--starts {options.starts}`; {machine()}.",
+    )
+
+
+if __name__ == "__main__":
+    main()
