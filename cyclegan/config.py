@@ -113,7 +113,7 @@ class TrainingConfig(Strict):
     """Compile the networks with torch.compile: minutes at the start for quicker steps."""
     checkpoint_activations: bool = False
     """Compute the generators' stages again in the backward pass instead of keeping what they made:
-    half of the memory or less for about a quarter more time."""
+    a third of the memory for a third more arithmetic."""
     device: Literal["auto", "cpu"] = "auto"
     """"auto" takes CUDA, then MPS, then the CPU."""
     log_every: int = 50

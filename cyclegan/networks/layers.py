@@ -46,7 +46,8 @@ class Upsample(nn.Upsample):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        if self.scale_factor != 2 or not _quick(self, input):
+        # Compiled, the replication's backward pass fails on the order in which gradients arrive.
+        if self.scale_factor != 2 or not _quick(self, input) or torch.compiler.is_compiling():
             return super().forward(input)
         # Autocast would convert what comes out, too, and all that follows would be slower.
         with torch.autocast("cpu", enabled=False):
