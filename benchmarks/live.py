@@ -26,6 +26,7 @@ from starlette.applications import Starlette
 
 from benchmarks.report import machine, publish, spread, table
 from cyclegan import frames
+from cyclegan.compiled import Backend
 from cyclegan.translator import best_device
 from cyclegan.ui.live import live_routes
 from cyclegan.ui.models import Shelf
@@ -55,9 +56,9 @@ class Stopwatch:
 
 
 @contextmanager
-def served() -> Iterator[str]:
+def served(backend: Backend) -> Iterator[str]:
     """Serve the route of the frames; gives its address."""
-    shelf = Shelf([str(WEIGHTS)])
+    shelf = Shelf([str(WEIGHTS)], backend=backend)
     shelf.start().join()
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
@@ -89,7 +90,7 @@ def film(url: str, short: int, count: int, visitor: str) -> list[float]:
     return times
 
 
-def row(url: str, name: str, short: int, count: int) -> list[str]:
+def row(url: str, backend: Backend, name: str, short: int, count: int) -> list[str]:
     """Measure a quality."""
     film(url, short, WARM_UP, "visitor-1")
     with patch.object(frames, "run_padded", Stopwatch()) as network:
@@ -106,7 +107,7 @@ def row(url: str, name: str, short: int, count: int) -> list[str]:
         thread.join()
     each = count / (time.perf_counter() - start)
     return [
-        f"{name}, {short} px",
+        f"{name}, {short} px, `{backend}`",
         f"{1 / median(whole):.1f}",
         spread([1000 * seconds for seconds in whole], "ms", 0),
         f"{100 * median(beside):.0f}%",
@@ -119,9 +120,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the frames of the Live tab.")
     parser.add_argument("--frames", type=int, default=30, help="frames of each film")
     count = parser.parse_args().frames
-    with served() as url:
-        rows = [row(url, name, short, count) for name, short in QUALITIES.items()]
-    head = ("short side of a frame", "frames/s", "answered after", "beside the network", "of two")
+    rows = []
+    for backend in ("torch", "auto"):
+        with served(backend) as url:
+            rows += [row(url, backend, name, short, count) for name, short in QUALITIES.items()]
+    head = (
+        "short side of a frame, `--backend`",
+        "frames/s",
+        "answered after",
+        "beside the network",
+        "of two",
+    )
     precision = "bfloat16" if frames.halves(torch.device(best_device())) else "float32"
     publish(
         "live",
@@ -129,7 +138,8 @@ def main() -> None:
 
 `python -m benchmarks.live`: frames of 4:3 over HTTP, {count} a row, the next when the last is
 answered; medians, least and greatest in brackets. The last column is what each of two visitors
-gets. The network ran in {precision}. The camera and the browser's drawing come on top.
+gets. PyTorch ran the network in {precision}; `auto` took OpenVINO's in 8 bits. The camera and the
+browser's drawing come on top.
 
 {table(head, rows)}
 
