@@ -7,6 +7,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from cyclegan.compiled import Compiled
 from cyclegan.images import to_image, to_tensor
 from cyclegan.networks import Generator
 from cyclegan.precision import halves
@@ -21,6 +22,8 @@ def run_frame(
     `channels` are those that it takes; `blur` is by how many pixels its change is smoothed; `turn`
     is entered while it runs.
     """
+    if isinstance(network, Compiled):
+        network = network.quick
     device = next(iter(network.parameters()), torch.empty(0)).device
     real = to_tensor(image, channels).unsqueeze(0).to(device)
     with turn, torch.autocast(device.type, torch.bfloat16, enabled=halves(device)):

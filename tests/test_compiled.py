@@ -94,7 +94,7 @@ def test_openvino_makes_what_pytorch_makes_at_any_size_and_number(weights: Weigh
         for number, height, width in [*shapes, *shapes, *shapes]:
             real = torch.rand(number, channels, height, width) * 2 - 1
             with torch.no_grad():
-                assert psnr(made(real), network(real)) > 40
+                assert psnr(made(real), network(real)) > 80
 
 
 def test_frozen_statistics_are_those_of_the_picture_they_came_from() -> None:
@@ -107,8 +107,8 @@ def test_frozen_statistics_are_those_of_the_picture_they_came_from() -> None:
     frozen, expected = calibrated(made, whole), calibrated(network, whole)
     with torch.no_grad():
         for picture in (whole, part):
-            assert psnr(run_padded(frozen, picture), run_padded(expected, picture)) > 40
-        assert psnr(run_padded(frozen, whole), run_padded(network, whole)) > 40
+            assert psnr(run_padded(frozen, picture), run_padded(expected, picture)) > 80
+        assert psnr(run_padded(frozen, whole), run_padded(network, whole)) > 80
         # Which are not those of the part itself.
         assert psnr(run_padded(frozen, part), run_padded(network, part)) < 30
 
@@ -119,9 +119,9 @@ def test_a_translator_makes_the_same_pictures_with_either(folder: Path, detail: 
     by = {kind: Translator.load(folder, "cpu", backend=kind) for kind in ("torch", "openvino")}
     assert [made.backend for made in by.values()] == ["torch", "openvino"]
     pair = [shades(made.translate(photo, "a2b", detail)) for made in by.values()]
-    # On processors with bfloat16 OpenVINO computes in it: of a network of chance, a shade or two.
-    assert np.abs(pair[0] - pair[1]).mean() < 1.5
+    assert np.abs(pair[0] - pair[1]).max() <= 1
     frames = [shades(made.frame(photo.resize((64, 48)), "b2a")) for made in by.values()]
+    # Frames are in half precision where that is quicker: of a network of chance, a shade or two.
     assert np.abs(frames[0] - frames[1]).mean() < 1.5
 
 
