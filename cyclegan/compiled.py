@@ -159,12 +159,18 @@ def compiled(
 @torch.no_grad()
 def converted(network: Generator, channels: int, size: int) -> Any:
     """Convert a generator to an `openvino.Model` for images of any number, height and width."""
-    ov = _openvino()
+    _openvino()
+    # What openvino.convert_model does, which meanwhile silences all loggers of the process.
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
     example = torch.zeros(1, channels, size, size)
     with warnings.catch_warnings():
         # Of tracing, that it may have taken a size for a constant, which `parity` would not pass.
         warnings.simplefilter("ignore")
-        return ov.convert_model(network, example_input=example, input=[-1, channels, -1, -1])
+        traced = TorchScriptPythonDecoder(network, example_input=example)
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        return frontend.convert(frontend.load(traced))
 
 
 @torch.no_grad()

@@ -3,6 +3,8 @@
 import logging
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +125,25 @@ def test_a_translator_makes_the_same_pictures_with_either(folder: Path, detail: 
     frames = [shades(made.frame(photo.resize((64, 48)), "b2a")) for made in by.values()]
     # Frames are in half precision where that is quicker: of a network of chance, a shade or two.
     assert np.abs(frames[0] - frames[1]).mean() < 1.5
+
+
+def test_the_log_goes_on_while_networks_are_converted(caplog: pytest.LogCaptureFixture) -> None:
+    weights = weights_of("cyclegan", {"upsample": "bilinear", "padding": "reflect"})
+    stop, log = threading.Event(), logging.getLogger("cyclegan.somebody")
+    levels = []
+
+    def watch() -> None:
+        while not stop.is_set():
+            levels.append((log.isEnabledFor(logging.WARNING), tuple(logging.root.handlers)))
+            time.sleep(0.0005)
+
+    before = tuple(logging.root.handlers)
+    thread = threading.Thread(target=watch)
+    thread.start()
+    assert compiled(weights, "generator_ab", 3, None, "openvino")
+    stop.set()
+    thread.join()
+    assert set(levels) == {(True, before)}
 
 
 # ------------------------------------------------------------------ 8 bits

@@ -35,7 +35,7 @@ FOR_PROGRAMMERS = ("ValueError", "KeyError", "TypeError", "IndexError", "Safeten
 UNSEEN = (
     r"Pictures have 3 channels|The direction is .*; these weights know"
     r"|Port .* is taken|The page cannot be served"
-    r"|--device .* is not to be had|--mcp (needs|has no login)"
+    r"|--device .* is not to be had|--backend openvino|--mcp (needs|has no login)"
     r"|.* holds no change, or is damaged\.|⟨0⟩ does not exist\."
 )
 
