@@ -191,7 +191,8 @@ def _nncf() -> Any:
         import openvino  # noqa: F401
     except ImportError:
         raise QuantisationError("8 bits need two packages: pip install openvino nncf.") from None
-    nncf.set_log_level(logging.ERROR)
+    # Not nncf.set_log_level, which sets the levels of everybody's handlers.
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     return nncf
 
 
