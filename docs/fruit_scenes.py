@@ -1,4 +1,4 @@
-"""Set out what `weights/apples-oranges` was trained on.
+"""Set out data for apples and oranges on which a training learns to leave backgrounds alone.
 
     python -m docs.fruit_scenes --grocery DIR --fruits360 DIR --out DIR
 
