@@ -32,11 +32,10 @@ def test_tiles_are_made_in_full_precision(network: Generator) -> None:
     torch.testing.assert_close(made, run_padded(calibrated(network, whole), whole))
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_where_there_is_no_gpu_the_log_says_why_there_are_no_graphs(
     network: Generator, caplog: pytest.LogCaptureFixture
 ) -> None:
-    if torch.cuda.is_available():
-        pytest.skip("this machine has a GPU")
     assert graphed(network, 3, 32) is None
     assert "CUDA graphs are not used: " in caplog.text
 
