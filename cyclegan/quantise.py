@@ -1,9 +1,9 @@
 """Generators in 8-bit integers for OpenVINO, by NNCF's post-training quantisation.
 
 NNCF is Apache-2.0 and only needed here. Weights get a scale a channel; what goes into convolutions
-gets one a layer, found on photos. NNCF by itself would also put one scale on what instance norms are
-given, whose channels are not yet in scale, and lose much by it (benchmarks/translation.py). Its bias
-correction has nothing to do: instance norm takes away the bias of what comes before it.
+gets one a layer, found on photos. NNCF by itself would also put one scale on what instance norms
+are given, whose channels are not yet in scale, and lose much by it (benchmarks/translation.py). Its
+bias correction has nothing to do: instance norm takes away the bias of what comes before it.
 """
 
 import copy
