@@ -274,7 +274,10 @@ def main() -> None:
         "growth",
         "## How cost grows\n\nTimes against the first of the row, medians with the least and "
         "greatest of the turns (shaded). Dashed is how much there is to compute: while a curve "
-        "runs beside it, the multiply-adds of the convolutions are what takes the time.\n\n"
+        "runs beside it, time grows as the multiply-adds of the convolutions do. A range of no "
+        "width is a single turn: training, visitors and processes take half of the turns or one. "
+        "Where curves bend is measured; the reasons given are what would explain it, and none "
+        "was tested by itself.\n\n"
         + "\n".join(parts)
         + f"\n`python -m benchmarks.growth --turns {turns}`; {machine()}.{missing}",
     )
