@@ -270,7 +270,7 @@ def test_one_photo_goes_through_every_model_and_a_click_opens_a_result(page: Pag
 def test_whoever_waits_sees_their_place(page: Page, browser: Browser, server: PageServer) -> None:
     with watched_page(browser, server) as other:
         other.get_by_text("apple → orange").click(timeout=WAIT)
-        give(other, photo((2000, 1500)))
+        give(other, photo((4000, 3000)))
         said(other, "working")
         give(page, plain())
         expect(page.locator("#status .line.working")).to_contain_text("Number 1 of 1 in line")
