@@ -10,7 +10,7 @@ import logging
 import sys
 import warnings
 from collections import OrderedDict
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -108,8 +108,7 @@ class Compiled(Generator):
             # Several processes would sit on the same cores.
             "ENABLE_CPU_PINNING": False,
         }
-        core = _openvino().Core()
-        return core.compile_model(model, "CPU", settings).create_infer_request()
+        return _core().compile_model(model, "CPU", settings).create_infer_request()
 
 
 def compiled(
@@ -130,14 +129,14 @@ def compiled(
     if backend == "torch":
         return None
     try:
-        ov = _openvino()
+        _openvino()
     except ImportError as error:
         if backend == "openvino":
             raise BackendError(MISSING) from error
         return None
     try:
         if file is not None and file.is_file():
-            model = ov.Core().read_model(file)
+            model = _core().read_model(file)
             made_from = model.get_rt_info(list(DIGEST)).astype(str)
             if made_from != digest(weights, name):
                 raise ValueError(f"{file.name} was made from other weights")
@@ -213,6 +212,13 @@ def _openvino() -> Any:
     import openvino
 
     return openvino
+
+
+@cache
+def _core() -> Any:
+    # One for good. With the last of them goes OpenVINO's own stack for signals, which the thread
+    # that first loaded a network would go on using: the next Ctrl-C would be a segmentation fault.
+    return _openvino().Core()
 
 
 def _norms(model: Any) -> list[Any]:

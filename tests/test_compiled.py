@@ -289,6 +289,24 @@ def test_nothing_is_told_to_anybody(folder: Path, tmp_path: Path) -> None:
     assert list(home.rglob("*ga*")) == [] and not (home / "intel").exists()
 
 
+SIGNALLED = """
+import signal, sys, threading
+from cyclegan.translator import Translator
+loaded = [Translator.load(sys.argv[1], "cpu", backend="openvino")]
+leaving = threading.Thread(target=loaded.clear)
+leaving.start()
+leaving.join()
+signal.signal(signal.SIGINT, lambda *_: print("interrupted"))
+signal.raise_signal(signal.SIGINT)
+"""
+
+
+def test_signals_arrive_after_a_thread_dropped_the_last_model(folder: Path) -> None:
+    command = [sys.executable, "-c", SIGNALLED, str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "interrupted"), done.stderr
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
