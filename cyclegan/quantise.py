@@ -140,13 +140,41 @@ def folded(network: Generator) -> Generator:
     """The same function in fewer multiplications, where that is known: a copy.
 
     The last convolution of a ResNet generator has 3 channels out, and processors compute 16 at
-    once: one over windows a pixel larger gives two times two pixels in one go, 12 channels.
+    once: one over windows a pixel larger gives two times two pixels in one go, 12 channels. And a
+    convolution of pixels that nearest neighbour has doubled sees every value two or four times.
     """
     made = copy.deepcopy(network)
     if isinstance(made, ResnetGenerator):
         convolution = cast(nn.Conv2d, made.head[0])
         made.head = nn.Sequential(FourPixels(convolution), *list(made.head)[1:])
+        for index, stage in enumerate(cast(Sequence[nn.Sequential], made.up)):
+            upsample, convolution, *rest = stage
+            if isinstance(upsample, nn.Upsample) and upsample.mode == "nearest":
+                made.up[index] = nn.Sequential(Doubled(cast(nn.Conv2d, convolution)), *rest)
     return made
+
+
+class Doubled(nn.Module):
+    """Doubling by nearest neighbour and a 3x3 convolution of the same size, as a transposed one.
+
+    16 multiplications for 2x2 pixels, a channel in and a channel out, instead of 36.
+    """
+
+    def __init__(self, convolution: nn.Conv2d):
+        super().__init__()
+        weight = convolution.weight.detach().transpose(0, 1).flip(2, 3)
+        # What a value adds to the picture: the kernel, once from each of its two by two pixels.
+        twice = weight.new_ones(weight.shape[1], 1, 2, 2)
+        spread = nn.functional.conv2d(weight, twice, padding=1, groups=weight.shape[1])
+        self.weight = nn.Parameter(spread, requires_grad=False)
+        self.bias, self.mode = convolution.bias, convolution.padding_mode
+
+    def forward(self, x: Tensor) -> Tensor:
+        padding = 1
+        if self.mode == "reflect":
+            # Of two equal pixels at the edge, the mirror's is the other one.
+            x, padding = nn.functional.pad(x, (1,) * 4, mode="replicate"), 3
+        return nn.functional.conv_transpose2d(x, self.weight, self.bias, 2, padding)
 
 
 class FourPixels(nn.Module):

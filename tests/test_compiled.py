@@ -20,7 +20,7 @@ from cyclegan.compiled import BackendError, Compiled, compiled, psnr
 from cyclegan.config import to_json
 from cyclegan.files import TENSORS
 from cyclegan.models import FAMILIES
-from cyclegan.quantise import FourPixels, QuantisationError, quantise
+from cyclegan.quantise import Doubled, FourPixels, QuantisationError, quantise
 from cyclegan.tiles import calibrated, run_padded
 from cyclegan.translator import Translator
 from cyclegan.weights import Weights, WeightsConfig, load_weights, save_weights
@@ -155,6 +155,15 @@ def test_four_pixels_at_a_time_are_the_same_pixels(padding: str, side: int) -> N
     convolution = nn.Conv2d(4, 3, side, padding=side // 2, padding_mode=padding)
     pictures = torch.rand(2, 4, 12, 16)
     torch.testing.assert_close(FourPixels(convolution)(pictures), convolution(pictures))
+
+
+@pytest.mark.parametrize("padding", ["zeros", "reflect"])
+def test_doubled_and_convolved_at_once(padding: str) -> None:
+    torch.manual_seed(1)
+    convolution = nn.Conv2d(5, 4, 3, padding=1, padding_mode=padding)
+    pictures = torch.rand(2, 5, 9, 12)
+    expected = convolution(nn.functional.interpolate(pictures, scale_factor=2.0))
+    torch.testing.assert_close(Doubled(convolution)(pictures), expected)
 
 
 @pytest.mark.slow
