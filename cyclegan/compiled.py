@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from cyclegan.errors import UserError
 from cyclegan.files import QUANTISED
+from cyclegan.folding import folded
 from cyclegan.networks import Generator, UnetGenerator
 from cyclegan.precision import halves
 from cyclegan.weights import Weights
@@ -167,7 +168,7 @@ def converted(network: Generator, channels: int, size: int) -> Any:
     with warnings.catch_warnings():
         # Of tracing, that it may have taken a size for a constant, which `parity` would not pass.
         warnings.simplefilter("ignore")
-        traced = TorchScriptPythonDecoder(network, example_input=example)
+        traced = TorchScriptPythonDecoder(folded(network), example_input=example)
         frontend = FrontEndManager().load_by_framework("pytorch")
         return frontend.convert(frontend.load(traced))
 

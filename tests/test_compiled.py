@@ -19,8 +19,9 @@ from cyclegan.commands import main
 from cyclegan.compiled import BackendError, Compiled, compiled, psnr
 from cyclegan.config import to_json
 from cyclegan.files import TENSORS
+from cyclegan.folding import Doubled, FourPixels
 from cyclegan.models import FAMILIES
-from cyclegan.quantise import Doubled, FourPixels, QuantisationError, quantise
+from cyclegan.quantise import QuantisationError, quantise
 from cyclegan.tiles import calibrated, run_padded
 from cyclegan.translator import Translator
 from cyclegan.weights import Weights, WeightsConfig, load_weights, save_weights
