@@ -70,8 +70,10 @@ class Judge:
         steps: of each classifier's training.
         seed: of what is drawn, of the classifiers, of bootstrap samples and of KID's subsets.
         device: for networks.
+        masked: a folder with testA, testB, maskA and maskB, where masks have their photo's name
+            and are white where something is to change.
 
-    Raises DataError or EvaluationError when photos are missing or too few.
+    Raises DataError or EvaluationError when photos or masks are missing or too few.
     """
 
     data: DataConfig
@@ -80,6 +82,7 @@ class Judge:
     steps: int = 400
     seed: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    masked: Path | None = None
 
     def judge(self, translator: Translator) -> Judgement:
         """Measure one set of weights in all its directions."""
@@ -114,6 +117,8 @@ class Judge:
                 found["error"] = self._mean(map(error, _units(target), _units(fakes)))
                 found["PSNR, dB"] = self._mean(map(psnr, _units(target), _units(fakes)))
             found |= self._of_family(translator, photos)
+            if self.masked is not None:
+                found |= self._kept(self.masked, translator, way, short)
             back: Direction = "b2a" if way == "a2b" else "a2b"
             if back in translator.directions:
                 recovered = [translator.translate(made, back) for made in fakes]
@@ -210,6 +215,30 @@ class Judge:
         fid = "FID" if extractor.name.startswith("inception") else "Fréchet distance"
         where = "" if fid == "FID" else f" ({extractor.name})"
         return {f"{fid}{where}": found.fid, f"KID{where}": found.kid}
+
+    def _kept(
+        self, masked: Path, translator: Translator, way: Direction, short: int
+    ) -> dict[str, Mean | float]:
+        """What changes where nothing should, of photos with masks."""
+        masks = {file.stem: file for file in list_images([masked / f"mask{way[0].upper()}"])}
+        outside, shares = [], []
+        for file in list_images([masked / f"test{way[0].upper()}"])[: self.most]:
+            if file.stem not in masks:
+                raise EvaluationError(f"{file} has no mask; leave it out of --masked, or add one.")
+            photo = _sized(file, short)
+            made = translator.translate(photo, way)
+            mask = to_tensor(_sized(masks[file.stem], short).resize(photo.size), 1)[0] > 0
+            real, fake = _units([photo, made])
+            change = (fake - real).abs().mean(0)
+            if mask.any() and not mask.all():
+                outside.append(float(change[~mask].mean()))
+                shares.append(outside[-1] / max(float(change[mask].mean()), 1e-6))
+        if not shares:
+            raise EvaluationError(f"{masked} has no masks for domain {way[0].upper()}.")
+        return {
+            "change, outside masks": mean(outside, self.seed),
+            "change, outside against inside": mean(shares, self.seed),
+        }
 
     def _of_family(
         self, translator: Translator, photos: Mapping[str, Sequence[Image.Image]]

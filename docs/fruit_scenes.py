@@ -5,6 +5,7 @@
 Shop photos of training and validation, some of fruits-360's single fruits on white, and scenes made
 from these: a few of the fruits in front of walls, tables and skies that are the same for apples and
 for oranges. Of 127 training oranges in crates nobody learns that a background is to be left alone.
+In OUT/masked are such scenes with test fruit and their masks, for `evaluate --masked`.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from cyclegan.images import load_image
 from cyclegan.photos import list_images
 
 SIDE = 320
-SCENES = 200
+SCENES, MASKED = 200, 60
 EVERY = 15
 """Every how manieth single fruit is taken as it is; their pictures are turned by a few degrees."""
 WHITE = 38
@@ -63,9 +64,13 @@ def background(random: np.random.Generator) -> Image.Image:
     return Image.fromarray((np.clip(picture, 0, 1) * 255).astype(np.uint8)).filter(blur)
 
 
-def scene(fruits: Sequence[Path], random: np.random.Generator) -> Image.Image:
-    """Put one to four fruits in front of a background, each with something of a shadow: RGB."""
+def scene(fruits: Sequence[Path], random: np.random.Generator) -> tuple[Image.Image, Image.Image]:
+    """Put one to four fruits in front of a background, each with something of a shadow.
+
+    Returns the picture (RGB) and where in it the fruits are (L, white).
+    """
     picture = background(random)
+    mask = Image.new("L", picture.size)
     light = random.uniform(0.6, 1.1)
     for _ in range(random.integers(1, 5)):
         cut = cut_out(load_image(fruits[random.integers(len(fruits))]))
@@ -78,14 +83,15 @@ def scene(fruits: Sequence[Path], random: np.random.Generator) -> Image.Image:
         shadow = shadow.filter(ImageFilter.GaussianBlur(side / 14)).point(lambda a: a // 2)
         picture.paste((0, 0, 0), (0, 0), shadow)
         lit = cut.convert("RGB").point(lambda value: min(255, round(value * light)))
-        picture.paste(lit, (left, top), cut.getchannel("A"))
-    return picture
+        for paper, ink in ((picture, lit), (mask, 255)):
+            paper.paste(ink, (left, top, left + side, top + side), cut.getchannel("A"))
+    return picture, mask
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--grocery", type=Path, required=True, help="holds trainA, valA and so on")
-    parser.add_argument("--fruits360", type=Path, required=True, help="holds trainA and trainB")
+    parser.add_argument("--fruits360", type=Path, required=True, help="holds trainA, testA …")
     parser.add_argument("--out", type=Path, required=True, help="a new folder")
     options = parser.parse_args()
     for side in "AB":
@@ -98,11 +104,18 @@ def main() -> None:
         for number in range(SCENES):
             # The same backgrounds for both sides, though not the same places.
             random = np.random.default_rng((number, ord(side)))
-            scene(fruits, random).save(out / f"scene-{number:03}.jpg", quality=92)
+            scene(fruits, random)[0].save(out / f"scene-{number:03}.jpg", quality=92)
         tests = options.out / f"test{side}"
         tests.mkdir()
         for file in list_images([options.grocery / f"test{side}"]):
             shutil.copy(file, tests / file.name)
+        unseen = list_images([options.fruits360 / f"test{side}"])
+        for number in range(MASKED):
+            random = np.random.default_rng((SCENES + number, ord(side)))
+            for kind, image in zip(("test", "mask"), scene(unseen, random), strict=True):
+                folder = options.out / "masked" / f"{kind}{side}"
+                folder.mkdir(parents=True, exist_ok=True)
+                image.save(folder / f"scene-{number:03}.png")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import noise
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from trainings import TINY
 
 from cyclegan.classifier import train_classifier
@@ -88,9 +89,29 @@ def test_networks_of_known_answers(constant_weights, photos, tmp_path, capsys):
     assert "3 test photos of black and 3 of white" in found["protocol"]
 
 
-def _open(path: Path):
-    from PIL import Image
+def test_what_changes_outside_of_masks(constant_weights, photos, tmp_path, capsys):
+    """All turns white, or black: what is grey half as much as what is meant to."""
+    left = np.zeros((96, 96), bool)
+    left[:, :48] = True
+    for side, shade in (("A", 0), ("B", 255)):
+        for kind in ("test", "mask"):
+            (tmp_path / f"{kind}{side}").mkdir()
+        for name, inside in (("left", left), ("right", ~left)):
+            pixels = np.where(inside, shade, 128).astype(np.uint8)
+            Image.fromarray(pixels).convert("RGB").save(tmp_path / f"test{side}" / f"{name}.png")
+            Image.fromarray(inside).save(tmp_path / f"mask{side}" / f"{name}.png")
+    command = (constant_weights, "--data", photos, "--masked", tmp_path)
+    (found,) = evaluate(tmp_path / "found.json", *command)
+    for way, grey in (("a2b", 127 / 255), ("b2a", 128 / 255)):
+        for name in ("change, outside masks", "change, outside against inside"):
+            measure = found["measures"][way][name]
+            assert measure["value"] == pytest.approx(grey, abs=0.01) and measure["count"] == 2
+    (tmp_path / "maskA" / "left.png").unlink()
+    assert main(["evaluate", *map(str, command), *QUICK]) == 2
+    assert "left.png has no mask" in capsys.readouterr().err
 
+
+def _open(path: Path):
     return Image.open(path)
 
 

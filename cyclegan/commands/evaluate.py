@@ -39,6 +39,9 @@ class Evaluate:
     fifth training photo is held back."""
     output: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Write the measures there as JSON too."""
+    masked: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """A folder of testA and testB, and maskA and maskB: pictures of the same names, white where
+    something is to change. Measures how much changes elsewhere."""
     feature_extractor: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
     """The Inception weights of torch-fidelity or a network as TorchScript, for FID and KID; by
     default Inception, or, where it cannot be downloaded, the classifier's features."""
@@ -69,7 +72,9 @@ class Evaluate:
             raise CommandError("--steps must be at least 1, and --most at least 2.")
         device = torch.device(best_device())
         config = fetched(DataConfig(data=self.data))
-        judge = Judge(config, self.most, self.feature_extractor, self.steps, self.seed, device)
+        judge = Judge(
+            config, self.most, self.feature_extractor, self.steps, self.seed, device, self.masked
+        )
         judgements = []
         for translator in self._translators():
             print(f"Measuring {translator.info.name} …", file=sys.stderr)
