@@ -16,8 +16,8 @@ from typing import NoReturn
 SHIPPED = Path(__file__).resolve().parent / "weights"
 TRIMMED = 2
 """Seconds between two times that free memory is given back."""
-ARENA_MAX, HEAPS = -8, 2
-"""What malloc.h calls M_ARENA_MAX, and what it is set to."""
+ARENA_MAX = -8
+"""What malloc.h calls M_ARENA_MAX."""
 UNITS = {"b": 1, "kb": 2**10, "mb": 2**20, "gb": 2**30}
 
 
@@ -132,7 +132,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def keep_memory_low() -> None:
-    """Have glibc keep two heaps, not one a thread, and give back every two seconds what is free.
+    """Have glibc keep one heap, not one a thread, and give back every two seconds what is free.
 
     Pictures pass through many threads, and what is free in the heap of one is of no use to
     another: over hundreds of translations memory grew by 60 MB, and came and went by 100 MB.
@@ -142,7 +142,7 @@ def keep_memory_low() -> None:
     # Another C library than glibc has no such calls.
     with suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(ARENA_MAX, HEAPS)
+        libc.mallopt(ARENA_MAX, 1)
 
         def work() -> None:
             while True:
