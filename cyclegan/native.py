@@ -25,7 +25,7 @@ from cyclegan.images import to_image, to_tensor
 MAX_PIXELS = 24_000_000
 """How many pixels a result has at most; larger pictures are scaled down to it first."""
 
-TILE = 1024
+TILE = 512
 """Side of the squares in which a change is applied, so that its memory is bounded."""
 
 RADIUS = 5

@@ -271,7 +271,8 @@ def test_whoever_waits_sees_their_place(page: Page, browser: Browser, server: Pa
     with watched_page(browser, server) as other:
         other.get_by_text("apple → orange").click(timeout=WAIT)
         give(other, photo((4000, 3000)))
-        said(other, "working")
+        # It has gone up: smaller pictures would overtake it on the way.
+        expect(said(other, "working")).to_have_text("Translating …", timeout=WAIT)
         give(page, plain())
         expect(page.locator("#status .line.working")).to_contain_text("Number 1 of 1 in line")
         said(page, "done")
