@@ -51,6 +51,10 @@ class Learner:
                 self.model = model.to(accelerator.device)
         except ValueError as error:
             raise ConfigError(str(error)) from None
+        if accelerator.device.type == "cpu" and accelerator.mixed_precision == "bf16":
+            # Convolutions in bf16 want pixels whose channels lie together, and turn all others
+            # round, there and back.
+            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # From here on, dropout and augmentation differ from process to process.
         set_seed(settings.seed + accelerator.process_index)
         self.networks = self.model.networks
@@ -193,6 +197,12 @@ class Learner:
             # How a step is computed is this machine's business, not the checkpoint's.
             groups = [{**group, "fused": fused} for group in saved["param_groups"]]
             optimizer.load_state_dict({**saved, "param_groups": groups})
+            # A fused step pairs numbers by where they lie, which the checkpoint's machine may have
+            # chosen otherwise.
+            for parameter, moments in optimizer.state.items():
+                for key, moment in moments.items():
+                    if moment.shape == parameter.shape:
+                        moments[key] = torch.empty_like(parameter).copy_(moment)
         if self.accelerator.scaler is not None and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         torch.set_rng_state(own["random"])

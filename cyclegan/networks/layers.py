@@ -31,12 +31,23 @@ class ReflectionPad2d(nn.ReflectionPad2d):
 
 
 class InstanceNorm2d(nn.InstanceNorm2d):
-    """A group norm with groups of one channel: a fifth of the time of torch's instance norm."""
+    """A group norm with groups of one channel: a fifth of the time of torch's instance norm.
+
+    Of images in channels-last order, whose group norm goes backwards at a tenth of the speed, each
+    has a batch norm of its own.
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         if not _quick(self, input):
             return super().forward(input)
-        return F.group_norm(input, self.num_features, self.weight, self.bias, self.eps)
+        weight, bias, eps = self.weight, self.bias, self.eps
+        if not in_channels_last_order(input):
+            return F.group_norm(input, self.num_features, weight, bias, eps)
+        images = [
+            F.batch_norm(image, None, None, weight, bias, training=True, eps=eps)
+            for image in input.split(1)
+        ]
+        return torch.cat(images) if len(images) > 1 else images[0]
 
 
 class Upsample(nn.Upsample):
@@ -59,6 +70,11 @@ class Upsample(nn.Upsample):
             padded = F.pad(full, (1,) * 4, mode="replicate")
             doubled = F.conv_transpose2d(padded, kernel, stride=2, padding=3, groups=input.shape[1])
             return doubled.to(input.dtype)
+
+
+def in_channels_last_order(images: Tensor) -> bool:
+    """Whether the channels of a pixel of [N, C, H, W] lie together in memory."""
+    return not images.is_contiguous() and images.is_contiguous(memory_format=torch.channels_last)
 
 
 def _quick(layer: nn.Module, input: Tensor) -> bool:
