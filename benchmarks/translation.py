@@ -35,8 +35,8 @@ SIDE = 256
 RUNS = {
     "PyTorch, float32": "the reference",
     "PyTorch, bfloat16": "autocast",
-    "OpenVINO, float32": "as photos are translated without 8 bits",
-    "OpenVINO, half precision": "as frames are, on processors that have it",
+    "OpenVINO, float32": "as shipped weights without 8 bits on other processors than the next",
+    "OpenVINO, half precision": "as weights without 8 bits, on processors that are quicker so",
     "OpenVINO, 8 bits": "as shipped, or quantised on the examples",
     "OpenVINO, 8 bits, all that NNCF quantises": "with its defaults, on the examples",
 }

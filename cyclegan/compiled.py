@@ -29,6 +29,7 @@ from cyclegan.weights import Weights
 logger = logging.getLogger(__name__)
 
 Backend = Literal["auto", "torch", "openvino"]
+Precision = Literal["f32", "bf16"]
 
 LEAST = 25.0
 """PSNR, in dB, under which a compiled network is not taken for the network. It is told on noise,
@@ -56,13 +57,21 @@ class Compiled(Generator):
         model: an `openvino.Model` for images of any number and size.
         like: the generator that it computes.
         precision: of what is computed in floating point.
+        own_sizes: for how many sizes at most the model is compiled anew.
     """
 
-    def __init__(self, model: Any, like: Generator, precision: Literal["f32", "bf16"] = "f32"):
+    def __init__(
+        self,
+        model: Any,
+        like: Generator,
+        precision: Precision = "f32",
+        own_sizes: int = OWN_SIZES,
+    ):
         super().__init__()
         self.multiple, self.minimum, self.reach = like.multiple, like.minimum, like.reach
-        self._model, self._precision = model, precision
-        self._any_size = self._request(model)
+        self._model, self._own_sizes = model, own_sizes
+        self._precision: Precision = precision
+        self._any_size = self._request(model, precision)
         self._sizes: OrderedDict[tuple[int, ...], Any] = OrderedDict()
 
     def forward(self, real: Tensor) -> Tensor:
@@ -72,8 +81,10 @@ class Compiled(Generator):
 
     @cached_property
     def quick(self) -> "Compiled":
-        """The same network in half precision where that is quicker."""
-        return Compiled(self._model, self, "bf16") if halves(torch.device("cpu")) else self
+        """The same network, all of it in half precision where that is quicker."""
+        if self._precision == "bf16" or not halves(torch.device("cpu")):
+            return self
+        return Compiled(self._model, self, "bf16")
 
     def frozen(self, real: Tensor) -> "Compiled":
         """The same network with the statistics that its instance norms have of [1, C, H, W]."""
@@ -81,31 +92,34 @@ class Compiled(Generator):
         norms = _norms(self._model)
         seen = ov.Model([node for norm in norms for node in _statistics(norm)],
                         self._model.get_parameters())  # fmt: skip
-        found = list(self._request(seen).infer({0: real.cpu().float().numpy()}).values())
+        statistics = self._request(seen, "f32").infer({0: real.cpu().float().numpy()})
+        found = list(statistics.values())
         copy = self._model.clone()
         for norm, mean, variance in zip(_norms(copy), found[::2], found[1::2], strict=True):
             _freeze(norm, mean, variance)
-        return Compiled(copy, self)
+        # For the tiles of one picture: what a size of its own gains, it costs to compile, and each
+        # would hold the memory of another tile.
+        return Compiled(copy, self, self._precision, own_sizes=0)
 
     def _for(self, shape: tuple[int, ...]) -> Any:
         """The compiled network for a size; one of its own when a size comes again."""
         if shape not in self._sizes:
             self._sizes[shape] = None
-            if len(self._sizes) > OWN_SIZES:
+            if len(self._sizes) > self._own_sizes:
                 self._sizes.popitem(last=False)
             return self._any_size
         self._sizes.move_to_end(shape)
         if self._sizes[shape] is None:
             fixed = self._model.clone()
             fixed.reshape(list(shape))
-            self._sizes[shape] = self._request(fixed)
+            self._sizes[shape] = self._request(fixed, self._precision)
         return self._sizes[shape]
 
-    def _request(self, model: Any) -> Any:
+    def _request(self, model: Any, precision: Precision) -> Any:
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            "INFERENCE_PRECISION_HINT": self._precision,
+            "INFERENCE_PRECISION_HINT": precision,
             # Several processes would sit on the same cores.
             "ENABLE_CPU_PINNING": False,
         }
@@ -120,7 +134,7 @@ def compiled(
     Args:
         weights, name, channels: the network, and how many channels its images have.
         folder: where a quantised network may lie beside the weights; without one the network is
-            converted as it is.
+            converted as it is and run in half precision where that is quicker.
         backend: "torch" for none.
 
     Raises BackendError when "openvino" is asked for and not installed.
@@ -135,6 +149,7 @@ def compiled(
         if backend == "openvino":
             raise BackendError(MISSING) from error
         return None
+    precision: Precision = "f32"
     try:
         if file is not None and file.is_file():
             model = _core().read_model(file)
@@ -143,7 +158,8 @@ def compiled(
                 raise ValueError(f"{file.name} was made from other weights")
         else:
             model = converted(network, channels, weights.config.image_size)
-        made = Compiled(model, network)
+            precision = "bf16" if halves(torch.device("cpu")) else "f32"
+        made = Compiled(model, network, precision)
         found = parity(made, network, channels, weights.config.image_size)
         if not found >= LEAST:
             raise ValueError(f"its pictures are only {found:.1f} dB alike")

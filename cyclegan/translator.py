@@ -107,9 +107,9 @@ class Translator:
     ) -> "Translator":
         """Load a weights folder or a Hub repository, USER/NAME[@REVISION].
 
-        On a CPU "auto" has OpenVINO run the networks if it is installed, in 8-bit integers if such
-        networks lie beside the weights, and if it computes the same as PyTorch on a picture; the
-        log says so.
+        On a CPU "auto" has OpenVINO run the networks if it is installed and makes the same of a
+        picture as PyTorch: in 8-bit integers if such networks lie beside the weights, else in
+        half precision on processors that are quicker so. The log says so.
 
         Raises WeightsError and HubError, see `open_weights`, and BackendError when "openvino" is
         asked for and is not to be had.
