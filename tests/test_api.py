@@ -380,6 +380,12 @@ def test_shipped_weights_come_after_named_ones_and_once(weights: Path, tmp_path:
     ]
 
 
+def test_a_page_opens_with_the_weights_that_are_free_to_use() -> None:
+    shipped = [Path(source).name for source in models.sources([], app.SHIPPED)]
+    assert shipped[0] == "apples-oranges"
+    assert shipped[1:] == sorted(shipped[1:]) and len(shipped) > 3
+
+
 def test_models_are_called_by_names_that_differ(tmp_path: Path) -> None:
     run = tmp_path / "fruit" / "weights"
     run.mkdir(parents=True)

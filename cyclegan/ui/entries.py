@@ -21,6 +21,9 @@ from cyclegan.weights import CONFIG, Weights, WeightsError, read_config
 
 logger = logging.getLogger(__name__)
 
+FIRST = "apples-oranges"
+"""The model that a page opens with: free to use, and what the examples are of."""
+
 
 class ModelError(UserError):
     """A model that this page does not have, or not yet."""
@@ -148,8 +151,13 @@ def pathless(text: str, folder: Path, name: str) -> str:
 
 
 def sources(named: Sequence[str], shipped: Path) -> list[str]:
-    """What the page offers: the named weights, then what lies in the folder `shipped`."""
-    found = [*named, *(str(path.parent) for path in sorted(shipped.glob(f"*/{CONFIG}")))]
+    """What the page offers: the named weights, then what lies in the folder `shipped`.
+
+    Of the latter `FIRST` comes first, then the others by name.
+    """
+    folders = [path.parent for path in shipped.glob(f"*/{CONFIG}")]
+    folders.sort(key=lambda folder: (folder.name != FIRST, folder.name))
+    found = [*named, *map(str, folders)]
     seen: dict[str, str] = {}
     for source in found:
         # A shipped folder that is also named keeps the place it was named in.
