@@ -10,14 +10,15 @@ from cyclegan.config import to_json
 from cyclegan.models import FAMILIES
 from cyclegan.models.pix2pix import Pix2PixConfig
 from cyclegan.networks import UnetGenerator
+from cyclegan.ui.entries import sources
 from cyclegan.weights import WeightsConfig, read_config, save_weights
 
 RED = (255, 0, 0)
 SIDE = 16
-# What ships is on every page.
+# What ships is on every page, in the page's order.
 SHIPPED = {
-    path.parent.name: list(FAMILIES[read_config(path.parent).model].translators)
-    for path in sorted((ROOT / "weights").glob("*/config.json"))
+    Path(source).name: list(FAMILIES[read_config(Path(source)).model].translators)
+    for source in sources([], ROOT / "weights")
 }
 TRANSLATING = [name for name, ways in SHIPPED.items() if ways]
 

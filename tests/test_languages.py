@@ -12,7 +12,8 @@ from test_words import english
 # Names, and what gradio itself writes beside what it is at work on.
 DATA = re.compile(
     r"apple|orange|painter|someone|missing|\d-\w+|cpu|a small computer|tiny|https?://\S+|mit\b"
-    r"|emoji(-\w+)?|line art|pixel-(heroes|art hero)|cc-by-sa-[\d.]+|bicyclegan|pix2pix|dcgan"
+    r"|emoji(-\w+)?|line art|pixel-(heroes|art hero)|cc-by-sa-[\d.]+|imagenet-research"
+    r"|bicyclegan|pix2pix|dcgan"
     r"|processing \||generators/cycle|\b(one|two|bad)\b|\.(png|zip)|no name|[kK]B|\b[A-Z]\b"
 )
 # Every text that somebody can see, or hear read out to them.
