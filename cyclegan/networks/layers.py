@@ -41,7 +41,7 @@ class InstanceNorm2d(nn.InstanceNorm2d):
         if not _quick(self, input):
             return super().forward(input)
         weight, bias, eps = self.weight, self.bias, self.eps
-        if not in_channels_last_order(input):
+        if not _channels_last(input):
             return F.group_norm(input, self.num_features, weight, bias, eps)
         images = [
             F.batch_norm(image, None, None, weight, bias, training=True, eps=eps)
@@ -72,7 +72,7 @@ class Upsample(nn.Upsample):
             return doubled.to(input.dtype)
 
 
-def in_channels_last_order(images: Tensor) -> bool:
+def _channels_last(images: Tensor) -> bool:
     """Whether the channels of a pixel of [N, C, H, W] lie together in memory."""
     return not images.is_contiguous() and images.is_contiguous(memory_format=torch.channels_last)
 
