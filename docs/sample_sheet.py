@@ -1,8 +1,7 @@
 """Lay out what weights make of the project's own examples: `python -m docs.sample_sheet WEIGHTS`.
 
 Both ways with the way back, one way, or, where z chooses, several answers to each drawing; of
-models that make pictures from noise, those of the first seeds. With `--photos DIR` of the first
-photos in DIR/testA and DIR/testB, which are not shown themselves: fakes and recovered images only.
+models that make pictures from noise, those of the first seeds.
 """
 
 import argparse
@@ -14,14 +13,12 @@ from PIL import Image, ImageOps
 from cyclegan.files import SAMPLE_SHEET
 from cyclegan.generator import Generator, takes_z
 from cyclegan.images import grid, load_image, save_image, to_tensor
-from cyclegan.photos import list_images
 from cyclegan.translator import Translator
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "cyclegan" / "ui" / "examples"
 SIDE = 256
 SEEDS, COLUMNS = 32, 8
 ANSWERS = 5
-PHOTOS = 8
 
 Columns = list[list[Image.Image]]
 
@@ -29,27 +26,20 @@ Columns = list[list[Image.Image]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("weights", type=Path, help="weights folder, which receives samples.webp")
-    parser.add_argument("--photos", type=Path, help="instead of the examples, and not shown")
     options = parser.parse_args()
     translator = Translator.load(options.weights)
-    if takes_z(translator.weights.config):
-        columns = _answers(translator)
-    else:
-        columns = _ways(translator, options.photos)
+    columns = _answers(translator) if takes_z(translator.weights.config) else _ways(translator)
     side = min(SIDE, *columns[0][0].size)
     batches = [torch.stack([_square(image, side) for image in column]) for column in columns]
     save_image(grid(batches), options.weights / SAMPLE_SHEET, quality=85)
 
 
-def _ways(translator: Translator, photos: Path | None) -> Columns:
+def _ways(translator: Translator) -> Columns:
     columns: Columns = []
     for direction in translator.directions:
         label = translator.info.labels[direction[0]]
         name = "drawing-*.png" if translator.info.drawn else f"{label}s-*.jpg"
-        paths = sorted(EXAMPLES.glob(name))
-        if photos:
-            paths = list_images([photos / f"test{direction[0].upper()}"])[:PHOTOS]
-        reals = [load_image(path) for path in paths]
+        reals = [load_image(path) for path in sorted(EXAMPLES.glob(name))]
         if len(translator.directions) == 2:
             made = [translator.recover(real, direction) for real in reals]
         else:
@@ -58,7 +48,7 @@ def _ways(translator: Translator, photos: Path | None) -> Columns:
         # Two groups side by side in any case.
         length = len(rows) if len(translator.directions) == 2 else (len(rows) + 1) // 2
         for group in (rows[:length], rows[length:]):
-            columns += [list(column) for column in zip(*group, strict=True)][bool(photos) :]
+            columns += [list(column) for column in zip(*group, strict=True)]
     return columns
 
 
