@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, final
 
+import torch
 from torch import Tensor, nn
 
 from cyclegan.augment import Policy, augment
@@ -18,7 +19,14 @@ from cyclegan.losses import (
     reconstruction,
 )
 from cyclegan.models.base import Batch, Cache, Model, Networks, Phase, together
-from cyclegan.networks import PatchDiscriminator, ResnetGenerator, UnetGenerator, initialise
+from cyclegan.networks import (
+    PatchDiscriminator,
+    ProjectedDiscriminator,
+    ResnetGenerator,
+    UnetGenerator,
+    initialise,
+)
+from cyclegan.pretrained import load_features
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,10 @@ class CycleGANConfig(Strict):
     """Where the weight of the identity loss goes, linearly, until the end; by default it stays."""
     lambda_luminance: float = 0.0
     """Weight of a loss that keeps light light and dark dark, for runs that invert."""
+    lambda_change: float = 0.0
+    """Weight of the mean change, so that what need not change, such as a background, does not."""
+    lambda_projected: float = 0.0
+    """Weight of a second adversarial loss, of discriminators on features of ImageNet's photos."""
     lambda_r1: float = 0.0
     """Weight of the R1 penalty, which flattens discriminators at real images."""
     augment: tuple[Policy, ...] = ()
@@ -81,7 +93,8 @@ class CycleGANConfig(Strict):
                 f"({self.channels_b}); set lambda_identity to 0."
             )
         for name in ("lambda_cycle", "lambda_identity", "lambda_cycle_end", "lambda_identity_end",
-                     "lambda_luminance", "lambda_r1", "pool_size"):  # fmt: skip
+                     "lambda_luminance", "lambda_change", "lambda_projected", "lambda_r1",
+                     "pool_size"):  # fmt: skip
             if (getattr(self, name) or 0) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative.")
         if self.discriminator_rate <= 0:
@@ -208,12 +221,24 @@ class CycleGAN(Model):
                 )
             return initialise(network)
 
-        return {
+        def projected(channels: int) -> nn.Module:
+            if image_size < ProjectedDiscriminator.minimum:
+                raise ValueError(
+                    f"image_size is {image_size}; discriminators with lambda_projected need at "
+                    f"least {ProjectedDiscriminator.minimum}."
+                )
+            return initialise(ProjectedDiscriminator(load_features(), channels))
+
+        build: dict[str, Callable[[], nn.Module]] = {
             "generator_ab": lambda: generator(config.channels_a, config.channels_b),
             "generator_ba": lambda: generator(config.channels_b, config.channels_a),
             "discriminator_a": lambda: discriminator(config.channels_a),
             "discriminator_b": lambda: discriminator(config.channels_b),
         }
+        if config.lambda_projected:
+            build["projected_a"] = lambda: projected(config.channels_a)
+            build["projected_b"] = lambda: projected(config.channels_b)
+        return build
 
     @staticmethod
     def channels(config: CycleGANConfig) -> dict[str, int]:
@@ -224,7 +249,7 @@ class CycleGAN(Model):
             Phase("generators", ("generator_ab", "generator_ba"), self.generator_losses),
             Phase(
                 "discriminators",
-                ("discriminator_a", "discriminator_b"),
+                tuple(name for name in self.networks if not name.startswith("generator")),
                 self.discriminator_losses,
                 rate=self.config.discriminator_rate,
             ),
@@ -258,6 +283,14 @@ class CycleGAN(Model):
             losses["identity"] = self._now(config.lambda_identity, config.lambda_identity_end) * (
                 reconstruction(identity_a, real_a) + reconstruction(identity_b, real_b)
             )
+        if config.lambda_projected:
+            losses["projected"] = config.lambda_projected * (
+                self._fooled("projected_a", fake_a) + self._fooled("projected_b", fake_b)
+            )
+        if config.lambda_change:
+            losses["change"] = config.lambda_change * (
+                reconstruction(fake_b, real_a) + reconstruction(fake_a, real_b)
+            )
         if config.lambda_luminance:
             # The cycle loss cannot see an inversion which the way back undoes; this one can.
             losses["luminance"] = config.lambda_luminance * (
@@ -281,8 +314,19 @@ class CycleGAN(Model):
             if config.lambda_r1 and self.training:
                 # Compiled networks have no gradients of gradients; `forward` is the plain one.
                 loss["r1"] = config.lambda_r1 * r1_penalty(judge.forward, real)
+            if config.lambda_projected:
+                judge = self.networks[f"projected_{side}"]
+                pairs = zip(judge(real), judge(fake), strict=True)
+                loss["projected"] = torch.stack(
+                    [discriminator_adversarial(*pair, kind="hinge") for pair in pairs]
+                ).mean()
             losses = {name: losses.get(name, 0.0) + value for name, value in loss.items()}
         return losses
+
+    def _fooled(self, judge: str, fake: Tensor) -> Tensor:
+        """What a generator pays to discriminators on features, in the mean over their scales."""
+        judged = self.networks[judge](self._shown(fake))
+        return torch.stack([generator_adversarial(pred, "hinge") for pred in judged]).mean()
 
     def _shown(self, images: Tensor) -> Tensor:
         return augment(images, self.config.augment) if self.training else images
