@@ -13,16 +13,17 @@ from typing import Any
 from cyclegan.errors import UserError
 
 # What a weights folder holds; here, since the Hub's side of it works without torch.
-CONFIG, TENSORS, CARD, SAMPLE_SHEET = (
+CONFIG, TENSORS, CARD, SAMPLE_SHEET, PHOTO_SHEET = (
     "config.json",
     "model.safetensors",
     "README.md",
     "samples.webp",
+    "photos.webp",
 )
 QUANTISED = "{}.int8.xml"
 """A network in 8-bit integers, by its name; its numbers lie in a .bin beside it."""
 WEIGHTS_FILES: tuple[str, ...] = (
-    *(CONFIG, TENSORS, CARD, SAMPLE_SHEET),
+    *(CONFIG, TENSORS, CARD, SAMPLE_SHEET, PHOTO_SHEET),
     *(f"generator_{way}.int8.{kind}" for way in ("ab", "ba") for kind in ("xml", "bin")),
 )
 

@@ -310,7 +310,7 @@ license_name: our-own
 ---
 # painter
 Words <script>alert(1)</script> <img src=x onerror=alert(2)>
-![far](https://tracker.example/a.png) ![What it makes](samples.webp)
+![far](https://tracker.example/a.png) ![What it makes](samples.webp) ![Of photos](photos.webp)
 [bad](javascript:alert(3)) [good](https://example.com/?a=1&b="2) [file](config.json)
 ## Data and licence
 Walls.
@@ -335,6 +335,8 @@ def test_a_card_becomes_harmless_html(constant_weights: Path, tmp_path: Path) ->
     assert "## no heading" in known.chosen[0][1]
     shown = known.lead + "".join(body for _, body in (*known.chosen, *known.rest))
     assert "&lt;script&gt;" in shown
+    # What has a place of its own, or none, on the page leaves no description behind either.
+    assert "<i>far</i>" in shown and "What it makes" not in shown and "Of photos" not in shown
     for forbidden in ("<script", "<img", "tracker.example", 'href="javascript', 'href="config'):
         assert forbidden not in shown
     assert 'href="https://example.com/?a=1&amp;b=%222"' in shown

@@ -45,6 +45,7 @@ def write_weights(folder: Path, version: str = "1") -> dict[str, bytes]:
         "model.safetensors": version.encode() * 3000,
         "README.md": model_card(CARD).encode(),
         "samples.webp": b"sheet " + version.encode(),
+        "photos.webp": b"of photos " + version.encode(),
     }
     folder.mkdir(exist_ok=True)
     for name, content in files.items():

@@ -18,7 +18,7 @@ from markdown_it.token import Token
 from PIL import Image
 
 from cyclegan.errors import UserError
-from cyclegan.files import CARD, SAMPLE_SHEET, TENSORS
+from cyclegan.files import CARD, PHOTO_SHEET, SAMPLE_SHEET, TENSORS
 from cyclegan.weights import read_config, tensor_shapes
 
 CHOSEN = ("data", "limit", "evaluation", "results", "figures", "bias")
@@ -165,7 +165,8 @@ def _parser() -> MarkdownIt:
 def _image(_: Any, tokens: Sequence[Token], index: int, *__: Any) -> str:
     # To fetch a picture is to tell its server who is looking; the sample sheet is shown elsewhere.
     source = str(tokens[index].attrGet("src"))
-    return "" if source == SAMPLE_SHEET else f"<i>{html.escape(tokens[index].content)}</i>"
+    sheets = (SAMPLE_SHEET, PHOTO_SHEET)
+    return "" if source in sheets else f"<i>{html.escape(tokens[index].content)}</i>"
 
 
 def _link(_: Any, tokens: Sequence[Token], index: int, *__: Any) -> str:
