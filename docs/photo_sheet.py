@@ -25,7 +25,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("weights", type=Path, help=f"weights folder, which receives {PHOTO_SHEET}")
     parser.add_argument("--photos", type=Path, nargs=2, required=True, metavar=("A", "B"))
-    parser.add_argument("--sheet", default=PHOTO_SHEET, help="its name, if another")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     translator = Translator.load(options.weights)
@@ -44,7 +43,7 @@ def main() -> None:
         drawn = random.Random(options.seed).sample(others, DRAWN)
         rows += [[one[index] for one in drawn + worst] for index in (1, 2)]
     columns = [torch.stack(column) for column in zip(*rows, strict=True)]
-    save_image(grid(columns), options.weights / options.sheet, quality=85)
+    save_image(grid(columns), options.weights / PHOTO_SHEET, quality=85)
 
 
 def _square(image: Image.Image) -> torch.Tensor:

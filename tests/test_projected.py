@@ -15,6 +15,7 @@ from cyclegan.images import load_image, to_tensor
 from cyclegan.losses import discriminator_adversarial, generator_adversarial
 from cyclegan.models.cyclegan import CycleGAN, CycleGANConfig
 from cyclegan.networks import ProjectedDiscriminator
+from cyclegan.networks.projected import SPREADS
 from cyclegan.pretrained import load_features
 from cyclegan.weights import load_weights
 
@@ -107,6 +108,7 @@ def test_four_scales_from_fine_to_coarse_and_grey_as_three_equal_channels():
 
 
 def test_checkerboards_of_two_pixels_are_left_to_patch_discriminators():
+    torch.manual_seed(0)
     network = ProjectedDiscriminator(load_features(), width=4).eval()
     plain = torch.zeros(1, 3, 64, 64)
     checks = plain.clone()
@@ -219,3 +221,10 @@ def test_the_published_network_knows_the_oranges_of_this_project():
     images = [to_tensor(load_image(path).convert("RGB").resize((224, 224))) for path in paths]
     _, logits = reference(published(), torch.stack(images))
     assert logits.argmax(1).tolist() == [ORANGE] * len(paths)
+
+
+def test_features_are_divided_by_what_they_spread_on_photos():
+    paths = sorted(EXAMPLES.glob("*.jpg"))
+    images = [to_tensor(load_image(path).convert("RGB").resize((224, 224))) for path in paths]
+    for found, spread in zip(load_features()(torch.stack(images)), SPREADS, strict=True):
+        assert 0.8 < found.std().item() / spread < 1.25

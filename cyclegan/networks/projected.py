@@ -21,7 +21,6 @@ class ProjectedDiscriminator(nn.Module):
         features: frozen; discriminators may share one.
         channels: of the images judged, 3 or 1.
         width: channels after the mixing.
-        seed: of the mixing.
 
     Forward: [N, channels, H, W] in [-1, 1] to four logits [N, 1, h, w], whose patches are of 8, 16,
     32 and 64 pixels and see far more. H and W are at least `minimum`.
@@ -29,13 +28,11 @@ class ProjectedDiscriminator(nn.Module):
 
     minimum = 64
 
-    def __init__(
-        self, features: EfficientNetLite, channels: int = 3, width: int = 32, seed: int = 0
-    ):
+    def __init__(self, features: EfficientNetLite, channels: int = 3, width: int = 32):
         super().__init__()
         self.features = features
         self.channels = channels
-        random = torch.Generator().manual_seed(seed)
+        random = torch.Generator().manual_seed(0)
         for index, count in enumerate(CHANNELS):
             across = torch.randn(width, count, 1, 1, generator=random) / count**0.5
             down = torch.randn(width, width, 3, 3, generator=random) / (9 * width) ** 0.5
