@@ -42,6 +42,9 @@ class DataConfig(Strict):
     """For pairs that are one picture each, in --data DIR or DIR/train: A on the left and B on the
     right ("ab"), or the other way round. By default pairs are files of equal names in trainA and
     trainB."""
+    masks: Path | None = None
+    """Folder with maskA and maskB: pictures named like photos, white where the object is and black
+    where nothing should change, for --lambda-background. Not every photo needs one."""
     label_a: str = ""
     """What domain A shows, e.g. "horse"; guessed from folder names such as horse2zebra."""
     label_b: str = ""
@@ -194,6 +197,14 @@ class RunConfig(Strict, Generic[Family]):
     data: DataConfig
     training: TrainingConfig
     hub: HubConfig
+
+    def __post_init__(self):
+        weight = getattr(self.model, "lambda_background", 0.0)
+        _check(
+            (self.data.masks is not None) == bool(weight),
+            "--masks DIR and --lambda-background above 0 need each other, and a family that has "
+            "the latter; give both or neither.",
+        )
 
 
 def with_overrides(config: Any, overrides: Mapping[str, Mapping[str, Any]]) -> Any:

@@ -4,6 +4,7 @@ Nothing here keeps a random state: image k of a run is a pure function of the se
 resumed run goes on exactly where it stopped, whatever the number of workers.
 """
 
+import copy
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -70,6 +71,7 @@ class Photos(Dataset[dict[str, Tensor]]):
         files: of each side; where `paired`, as many of both, in the same order.
         config, seed: as of the run.
         channels: of the images of each side.
+        masks: of each side, from photos that have one to where their objects are.
 
     Raises CacheError when the photos shall be held in memory, and do not fit.
     """
@@ -82,25 +84,32 @@ class Photos(Dataset[dict[str, Tensor]]):
         config: DataConfig,
         seed: int,
         channels: Mapping[str, int],
+        masks: Mapping[str, Mapping[Path, Path]] | None = None,
     ):
         self.files = {side: list(listed) for side, listed in files.items()}
         self.config = config
         self.seed = seed
-        self.channels = channels
+        self.masks = masks or {}
+        self.channels = {**channels, **{f"mask_{side}": 1 for side in self.masks}}
         self.decoded: dict[Path, np.ndarray] = {}
         self.held: dict[str, dict[Path, Tensor]] = {}
         if config.cache == "ram":
             # Here, before workers fork, so that all of them read the same memory.
             self.decoded = decode_photos(
-                list(dict.fromkeys(file for listed in self.files.values() for file in listed))
+                list(dict.fromkeys(file for listed in self._sources().values() for file in listed))
             )
+
+    def _sources(self) -> dict[str, list[Path]]:
+        """Everything that is read, by what it is of."""
+        masks = {f"mask_{side}": list(found.values()) for side, found in self.masks.items()}
+        return {**self.files, **masks}
 
     def hold(self, device: torch.device) -> None:
         """Keep the photos on a device, where images are cut and stay from now on.
 
         Raises CacheError when they do not fit.
         """
-        for side, files in self.files.items():
+        for side, files in self._sources().items():
             self.held[side] = hold_photos(
                 list(dict.fromkeys(files)),
                 lambda file, side=side: half(load_image(file), self.config.layout, side, file.name),
@@ -135,8 +144,11 @@ class Photos(Dataset[dict[str, Tensor]]):
         photo = half(photo, self.config.layout, side, file.name)
         return training_image(photo, self.config, random, self.channels[side])
 
-    def image(self, side: str, index: int, random: np.random.Generator) -> Tensor:
-        """Make the training image of one file, or of the next that can be read.
+    def image(self, side: str, index: int, random: np.random.Generator) -> dict[str, Tensor]:
+        """Make the training image of one file, or of the next that can be read, as "real_a".
+
+        Where there are masks, the same square of its mask is "mask_a": float32 [1, size, size],
+        from 0 where nothing should change to 1, which is everywhere for a photo without one.
 
         Raises DataError when neither it nor any other of its side can be read.
         """
@@ -144,11 +156,21 @@ class Photos(Dataset[dict[str, Tensor]]):
         # A file that breaks while training (an unmounted disk, a half-written copy) is passed over.
         for offset in range(len(files)):
             file = files[(index + offset) % len(files)]
+            again = copy.deepcopy(random)
             try:
-                return self.load(side, file, random)
+                made = {f"real_{side}": self.load(side, file, random)}
+                if side in self.masks:
+                    made[f"mask_{side}"] = self._mask(side, file, made[f"real_{side}"], again)
+                return made
             except ImageError as error:
                 logger.warning("Skipped %s: %s", file, error)
         raise DataError(f"No picture of domain {side.upper()} can be read any more.")
+
+    def _mask(self, side: str, file: Path, image: Tensor, random: np.random.Generator) -> Tensor:
+        mask = self.masks[side].get(file)
+        if mask is None:
+            return torch.ones_like(image[:1])
+        return (self.load(f"mask_{side}", mask, random) + 1) / 2
 
     def pair(self, index: int, seed: tuple[int, ...]) -> dict[str, Tensor]:
         """Make the training images of a pair, cut and mirrored alike, or of the next readable one.
@@ -183,7 +205,11 @@ class UnpairedDataset(Photos):
         drawn = "b" if walked == "a" else "a"
         position, random = self.order(k)
         index = {walked: position, drawn: int(random.integers(len(self.files[drawn])))}
-        return {f"real_{side}": self.image(side, index[side], random) for side in SIDES}
+        return {
+            name: image
+            for side in SIDES
+            for name, image in self.image(side, index[side], random).items()
+        }
 
 
 class PairedDataset(Photos):
@@ -200,7 +226,7 @@ class SingleDataset(Photos):
 
     def __getitem__(self, k: int) -> dict[str, Tensor]:
         position, random = self.order(k)
-        return {"real_a": self.image("a", position, random)}
+        return self.image("a", position, random)
 
 
 DATASETS: dict[str, type[Photos]] = {
@@ -255,7 +281,11 @@ class ValidationDataset(Photos):
         if self.paired:
             return self.pair(k, (self.seed, 3, k))
         random = np.random.default_rng((self.seed, 3, k))
-        return {f"real_{side}": self.image(side, k, random) for side in self.files}
+        return {
+            name: image
+            for side in self.files
+            for name, image in self.image(side, k, random).items()
+        }
 
 
 def centred(config: DataConfig) -> DataConfig:

@@ -254,6 +254,30 @@ def training_photos(
     return {side: [pair[index] for pair in kept] for index, side in enumerate(sides)}
 
 
+def object_masks(
+    config: DataConfig, photos: Mapping[str, Sequence[Path]]
+) -> dict[str, dict[Path, Path]]:
+    """Find the masks of `--masks`: for each side, from photos to pictures of the same name.
+
+    Raises DataError when there are none for a side, or a mask cannot lie on top of its photo.
+    """
+    if config.masks is None:
+        return {}
+    if config.layout is not None:
+        raise DataError("--masks is for photos of their own, not for --layout.")
+    found: dict[str, dict[Path, Path]] = {}
+    for side, files in photos.items():
+        folder = config.masks / f"mask{side.upper()}"
+        masks = {file.stem: file for file in list_images([folder])}
+        found[side] = {file: masks[file.stem] for file in files if file.stem in masks}
+        if not found[side]:
+            raise DataError(f"{folder} has no mask named like a photo of domain {side.upper()}.")
+        for pair in found[side].items():
+            _refuse_unlike(*pair)
+        logger.info("%d of %d photos of %s have masks.", len(found[side]), len(files), side.upper())
+    return found
+
+
 def _refuse_unlike(first: Path, second: Path) -> None:
     """Refuse a pair whose pictures cannot lie on top of each other."""
     sizes = []

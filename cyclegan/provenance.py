@@ -20,7 +20,7 @@ CHANGEABLE = frozenset(
 
 Paths may change too: what counts is which photos they lead to.
 """
-PATHS = frozenset(("data", "domain_a", "domain_b", "probes"))
+PATHS = frozenset(("data", "domain_a", "domain_b", "masks", "probes"))
 
 
 def describe(

@@ -71,7 +71,8 @@ class Trainer:
         self.config = config = RunConfig(
             config.model, photos.resolve(data, sides), settings, config.hub
         )
-        self.dataset = kind(self.images, config.data, settings.seed, channels)
+        masks = photos.object_masks(config.data, self.images)
+        self.dataset = kind(self.images, config.data, settings.seed, channels, masks)
         if config.data.cache == "device":
             self.dataset.hold(self.device)
 

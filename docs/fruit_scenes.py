@@ -5,7 +5,8 @@
 Shop photos of training and validation, some of fruits-360's single fruits on white, and scenes made
 from these: a few of the fruits in front of walls, tables and skies that are the same for apples and
 for oranges. Of 127 training oranges in crates nobody learns that a background is to be left alone.
-In OUT/masked are such scenes with test fruit and their masks, for `evaluate --masked`.
+Their masks, in OUT/maskA and OUT/maskB, are for `train.py --masks OUT --lambda-background`; in
+OUT/masked are such scenes with test fruit, for `evaluate --masked`.
 """
 
 import argparse
@@ -95,8 +96,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="a new folder")
     options = parser.parse_args()
     for side in "AB":
-        out = options.out / f"train{side}"
+        out, masks = options.out / f"train{side}", options.out / f"mask{side}"
         out.mkdir(parents=True)
+        masks.mkdir()
         fruits = list_images([options.fruits360 / f"train{side}"])
         photos = list_images([options.grocery / f"{part}{side}" for part in ("train", "val")])
         for number, file in enumerate([*photos, *fruits[::EVERY]]):
@@ -104,7 +106,9 @@ def main() -> None:
         for number in range(SCENES):
             # The same backgrounds for both sides, though not the same places.
             random = np.random.default_rng((number, ord(side)))
-            scene(fruits, random)[0].save(out / f"scene-{number:03}.jpg", quality=92)
+            picture, mask = scene(fruits, random)
+            picture.save(out / f"scene-{number:03}.jpg", quality=92)
+            mask.save(masks / f"scene-{number:03}.png")
         tests = options.out / f"test{side}"
         tests.mkdir()
         for file in list_images([options.grocery / f"test{side}"]):

@@ -75,6 +75,8 @@ class CycleGANConfig(Strict):
     """Weight of a loss that keeps light light and dark dark, for runs that invert."""
     lambda_change: float = 0.0
     """Weight of the mean change, so that what need not change, such as a background, does not."""
+    lambda_background: float = 0.0
+    """Weight of what changes where masks say that nothing should; needs --masks."""
     lambda_projected: float = 0.0
     """Weight of a second adversarial loss, of discriminators on features of ImageNet's photos."""
     lambda_r1: float = 0.0
@@ -93,8 +95,8 @@ class CycleGANConfig(Strict):
                 f"({self.channels_b}); set lambda_identity to 0."
             )
         for name in ("lambda_cycle", "lambda_identity", "lambda_cycle_end", "lambda_identity_end",
-                     "lambda_luminance", "lambda_change", "lambda_projected", "lambda_r1",
-                     "pool_size"):  # fmt: skip
+                     "lambda_luminance", "lambda_change", "lambda_background", "lambda_projected",
+                     "lambda_r1", "pool_size"):  # fmt: skip
             if (getattr(self, name) or 0) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative.")
         if self.discriminator_rate <= 0:
@@ -290,6 +292,12 @@ class CycleGAN(Model):
         if config.lambda_change:
             losses["change"] = config.lambda_change * (
                 reconstruction(fake_b, real_a) + reconstruction(fake_a, real_b)
+            )
+        if config.lambda_background and self.training:
+            beside_a, beside_b = 1 - batch["mask_a"], 1 - batch["mask_b"]
+            losses["background"] = config.lambda_background * (
+                reconstruction(beside_a * fake_b, beside_a * real_a)
+                + reconstruction(beside_b * fake_a, beside_b * real_b)
             )
         if config.lambda_luminance:
             # The cycle loss cannot see an inversion which the way back undoes; this one can.
