@@ -43,8 +43,9 @@ class DataConfig(Strict):
     right ("ab"), or the other way round. By default pairs are files of equal names in trainA and
     trainB."""
     masks: Path | None = None
-    """Folder with maskA and maskB: pictures named like photos, white where the object is and black
-    where nothing should change, for --lambda-background. Not every photo needs one."""
+    """Folder with maskA and maskB: pictures named like photos, white where the object is, black
+    where nothing should change, grey where it is not known, for --lambda-attention. Not every photo
+    needs one."""
     label_a: str = ""
     """What domain A shows, e.g. "horse"; guessed from folder names such as horse2zebra."""
     label_b: str = ""
@@ -199,11 +200,11 @@ class RunConfig(Strict, Generic[Family]):
     hub: HubConfig
 
     def __post_init__(self):
-        weight = getattr(self.model, "lambda_background", 0.0)
+        weight = getattr(self.model, "lambda_attention", 0.0)
         _check(
             (self.data.masks is not None) == bool(weight),
-            "--masks DIR and --lambda-background above 0 need each other, and a family that has "
-            "the latter; give both or neither.",
+            "--masks DIR and --lambda-attention above 0 need each other, and a family that has the "
+            "latter; give both or neither.",
         )
 
 

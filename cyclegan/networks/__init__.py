@@ -1,7 +1,7 @@
 """Networks, and nothing else: every one an nn.Module that knows its own shapes."""
 
 from cyclegan.networks.dcgan import DcganDiscriminator, DcganGenerator
-from cyclegan.networks.efficientnet import EfficientNetLite
+from cyclegan.networks.efficientnet import EfficientNetLite, EfficientNetLiteClasses
 from cyclegan.networks.encoder import LatentEncoder
 from cyclegan.networks.generator import Generator
 from cyclegan.networks.initialisation import initialise
@@ -16,6 +16,7 @@ __all__ = [
     "DcganDiscriminator",
     "DcganGenerator",
     "EfficientNetLite",
+    "EfficientNetLiteClasses",
     "Generator",
     "LatentEncoder",
     "MultiscaleDiscriminator",

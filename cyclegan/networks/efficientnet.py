@@ -95,3 +95,24 @@ class EfficientNetLite(nn.Module):
             if index in SEEN_AFTER:
                 seen.append(x)
         return seen
+
+
+class EfficientNetLiteClasses(nn.Module):
+    """What EfficientNet-Lite0 takes each place of a picture for.
+
+    Forward: [N, 3, H, W] in [-1, 1] to the logits of ImageNet's classes, [N, 1000, h, w], at a
+    stride of 32 pixels; their mean over all places is what the published network says of the whole.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, state: Mapping[str, Tensor]):
+        super().__init__()
+        self.features = EfficientNetLite(state)
+        self.head = FrozenConvolution(state, "_conv_head", "_bn1")
+        self.register_buffer("weight", state["_fc.weight"][:, :, None, None], persistent=False)
+        self.register_buffer("bias", state["_fc.bias"], persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(F.relu6(self.head(self.features(x)[-1])), self.weight, self.bias)

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from cyclegan.networks import layers
@@ -11,6 +12,10 @@ from cyclegan.networks.norms import Norm, make_norm
 Upsample = Literal["resize", "bilinear", "transpose"]
 Downsample = Literal["stride", "blur"]
 Padding = Literal["zeros", "reflect"]
+
+OPEN = 3.0
+"""Added to the logits of attention, so that it begins near 1: starting closed, a generator is the
+identity, which the cycle loss likes too well to let it go."""
 
 
 class ResidualBlock(nn.Module):
@@ -45,6 +50,8 @@ class ResnetGenerator(Generator):
         norm: "instance" (the paper), "affine" (the same with a learned scale and shift) or "batch".
         downsample: "stride" (the paper), or "blur": convolve at full size and halve by a binomial
             filter, which aliases less (Zhang 2019; what CUT does).
+        attention: also say where to paint: m · painted + (1 − m) · x, m being a map from 0 to 1
+            that is made from the same features (Mejjati et al. 2018, eq. 1).
 
     Forward: [N, channels_in, H, W] in [-1, 1] to [N, channels_out, H, W] in [-1, 1]; H and W are
     multiples of `multiple` and at least `minimum`.
@@ -65,6 +72,7 @@ class ResnetGenerator(Generator):
         padding: Padding = "zeros",
         norm: Norm = "instance",
         downsample: Downsample = "stride",
+        attention: bool = False,
     ):
         super().__init__()
         for name, value in (
@@ -89,6 +97,11 @@ class ResnetGenerator(Generator):
             raise ValueError(
                 f"ResnetGenerator: downsample is {downsample!r}; choose stride or blur."
             )
+        if attention and channels_in != channels_out:
+            raise ValueError(
+                f"ResnetGenerator: attention mixes photo and translation, which need as many "
+                f"channels, not {channels_in} and {channels_out}."
+            )
 
         # The blocks, whose pixels are four of the picture's, and the layers around them.
         self.reach = 8 * blocks + (20 if downsample == "stride" else 24)
@@ -112,12 +125,23 @@ class ResnetGenerator(Generator):
         self.head = nn.Sequential(
             layers.Conv2d(width, channels_out, 7, padding=3, padding_mode="reflect"), nn.Tanh()
         )
+        self.attention = (
+            layers.Conv2d(width, 1, 7, padding=3, padding_mode="reflect") if attention else None
+        )
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.stem(x)
+        return self.attend(x)[0]
+
+    def attend(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Translate, and say where: the logits of attention, [N, 1, H, W], if there is any."""
+        features = self.stem(x)
         for stage in (*self.down, *self.blocks, *self.up):
-            x = self.run_stage(stage, x)
-        return self.head(x)
+            features = self.run_stage(stage, features)
+        painted = self.head(features)
+        if self.attention is None:
+            return painted, None
+        logits = self.attention(features) + OPEN
+        return x + torch.sigmoid(logits) * (painted - x), logits
 
     def features(self, x: Tensor) -> list[Tensor]:
         """What the first half sees of a batch, from fine to coarse: what CUT compares.
