@@ -21,6 +21,8 @@ def folded(network: Generator) -> Generator:
     if isinstance(made, ResnetGenerator):
         convolution = cast(nn.Conv2d, made.head[0])
         made.head = nn.Sequential(FourPixels(convolution), *list(made.head)[1:])
+        if made.attention is not None:
+            made.attention = FourPixels(cast(nn.Conv2d, made.attention))
         for index, stage in enumerate(cast(Sequence[nn.Sequential], made.up)):
             upsample, convolution, *rest = stage
             if isinstance(upsample, nn.Upsample) and upsample.mode == "nearest":

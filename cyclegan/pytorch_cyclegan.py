@@ -62,6 +62,8 @@ def _resnet(name: str, network: ResnetGenerator) -> dict[str, str]:
     blocks = len(network.blocks)
     if blocks not in (6, 9):
         raise _refusal(name, f"blocks is {blocks}, and it knows 6 and 9")
+    if network.attention is not None:
+        raise _refusal(name, "it has attention, which is not known there")
     for layer in network.up:
         first = next(layer.children())
         if isinstance(first, nn.Upsample):

@@ -35,6 +35,7 @@ MODELS = {
     "bilinear and reflection": ("cyclegan", {"upsample": "bilinear", "padding": "reflect"}),
     "transpose": ("cyclegan", {"upsample": "transpose", "channels_b": 1, "lambda_identity": 0.0}),
     "blur and batch norm": ("cyclegan", {"downsample": "blur", "norm": "batch"}),
+    "attention": ("cyclegan", {"attention": True}),
     "affine instance norm": ("cut", {"norm": "affine"}),
     "u-net": ("pix2pix", {"dropout": True}),
     "z": ("bicyclegan", {}),

@@ -230,7 +230,7 @@ def test_receptive_field(downsamplings: int, field: int) -> None:
 @pytest.mark.parametrize("downsample", ["stride", "blur"])
 @pytest.mark.parametrize("upsample", ["resize", "bilinear", "transpose"])
 def test_resnets_look_as_far_as_they_say(upsample: Any, downsample: Any) -> None:
-    network = ResnetGenerator(3, 3, 2, 1, upsample, downsample=downsample)
+    network = ResnetGenerator(3, 3, 2, 1, upsample, downsample=downsample, attention=True)
     for module in network.modules():
         for name, child in module.named_children():
             # Instance norms see the whole picture, and a ReLU may be blind by chance.

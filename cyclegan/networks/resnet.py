@@ -125,7 +125,7 @@ class ResnetGenerator(Generator):
         self.head = nn.Sequential(
             layers.Conv2d(width, channels_out, 7, padding=3, padding_mode="reflect"), nn.Tanh()
         )
-        self.attention = (
+        self.attention: nn.Module | None = (
             layers.Conv2d(width, 1, 7, padding=3, padding_mode="reflect") if attention else None
         )
 
