@@ -24,9 +24,12 @@ logger = logging.getLogger(__name__)
 
 SIDE = 112
 """Pixels of a mask's short side: a quarter of those that the network looks at."""
-LOOKS = ((320, 0), (448, 16))
-"""Short sides at which a photo is looked at, and by how many pixels it is shifted meanwhile, half a
+LOOKS = {224: 0, 320: 0, 448: 16}
+"""Short sides at which a photo is looked at, and by how many pixels it is shifted meanwhile: half a
 stride of the network, so that the places that it names lie between each other."""
+FAR, NEAR = (224, 448), (320, 448)
+"""From afar it sees the whole of large objects, and around small ones; from near the other way
+round. Where the two differ, a mask is grey."""
 SURE = 0.9
 """Log-odds from which a mask is white: five in seven. Black it is from those that all classes have
 where the network sees nothing."""
@@ -57,14 +60,14 @@ def guess_mask(
 ) -> Image.Image:
     """Say where in an RGB photo something of these classes is: "L", its short side `SIDE` pixels.
 
-    White where the network is sure of it, black where it is sure of something else, grey between.
-    It looks from farther than a pixel, so masks are wider than objects, and edges are soft.
+    White where the network is sure of it, black where it is sure of something else, grey where it
+    is not. It looks from farther than a pixel, so edges are soft, and a little outside.
     """
     others = [number for number in range(1000) if number not in set(classes)]
     shorter = min(photo.size)
     width, height = (round(SIDE * side / shorter) for side in photo.size)
-    odds = torch.zeros(1, 1, height, width)
-    for side, shift in LOOKS:
+    odds: dict[int, Tensor] = {}
+    for side, shift in LOOKS.items():
         size = [round(side * edge / shorter / 32) * 32 for edge in photo.size]
         seen = to_tensor(photo.resize((size[0], size[1]), Image.Resampling.BICUBIC))[None]
         if shift:
@@ -74,9 +77,12 @@ def guess_mask(
         found = F.interpolate(found, scale_factor=8, mode="bicubic", align_corners=False)
         top, right, bottom = shift // 4, (shift + size[0]) // 4, (shift + size[1]) // 4
         found = found[:, :, top:bottom, top:right]
-        odds += F.interpolate(found, (height, width), mode="bilinear") / len(LOOKS)
+        odds[side] = F.interpolate(found, (height, width), mode="bilinear")[0, 0]
     chance = log(len(classes) / len(others))
-    grey = ((odds[0, 0] - chance) / (SURE - chance)).clamp(0, 1)
+    grey = torch.zeros(height, width)
+    for sides in (FAR, NEAR):
+        mean = torch.stack([odds[side] for side in sides]).mean(0)
+        grey += ((mean - chance) / (SURE - chance)).clamp(0, 1) / 2
     return Image.fromarray((grey * 255).round().byte().numpy())
 
 
