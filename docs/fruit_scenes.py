@@ -25,8 +25,10 @@ SIDE = 320
 SCENES, MASKED = 200, 60
 EVERY = 15
 """Every how manieth single fruit is taken as it is; their pictures are turned by a few degrees."""
-GREY, COLOUR = 30, 90
-"""Differences of a pixel's channels below which it shows no fruit, and above which it does."""
+PALE, VIVID = 0.2, 0.75
+"""Saturations below which a pixel shows no fruit, and above which it does; wood is between."""
+DARK = 50
+"""Below which brightness a pixel's saturation says nothing."""
 WHITE = 38
 """How far from white the background of fruits-360 gets, its shadows and JPEG's noise included."""
 
@@ -56,22 +58,31 @@ def colourful(photo: Image.Image) -> Image.Image:
     scale = SIDE / 2 / min(photo.size)
     small = photo.resize((round(scale * photo.width), round(scale * photo.height)))
     pixels = np.asarray(small, np.float32)
-    chroma = pixels.max(-1) - pixels.min(-1)
-    grey = np.clip((chroma - GREY) / (COLOUR - GREY), 0, 1) * 255
+    bright = pixels.max(-1)
+    saturation = (bright - pixels.min(-1)) / np.maximum(bright, 1)
+    grey = np.clip((saturation - PALE) / (VIVID - PALE), 0, 1)
+    grey = np.where(bright < DARK, np.minimum(grey, 0.5), grey) * 255
     # Highlights and labels on a fruit belong to it.
     filled = Image.fromarray(grey.astype(np.uint8)).filter(ImageFilter.MaxFilter(7))
     return filled.filter(ImageFilter.MinFilter(7)).filter(ImageFilter.GaussianBlur(1))
 
 
 def background(random: np.random.Generator) -> Image.Image:
-    """Paint something with light, texture and perhaps a table's edge, in any colour or none."""
+    """Paint something with light, texture and perhaps a table's edge, in any colour or none.
+
+    A third is brown with a grain: what is like oranges and is none must be learned too.
+    """
+    wooden = random.random() < 0.35
+    grain = random.integers(4, 20) if wooden else 1
 
     def clouds(cells: int) -> np.ndarray:
-        small = Image.fromarray(random.random((cells, cells), np.float32))
+        small = Image.fromarray(random.random((cells, max(2, cells // grain)), np.float32))
         return np.asarray(small.resize((SIDE, SIDE), Image.Resampling.BICUBIC)) - 0.5
 
     def colour() -> np.ndarray:
         grey = random.uniform(0.05, 1.0)
+        if wooden:
+            return grey * np.array([1, random.uniform(0.6, 0.85), random.uniform(0.25, 0.65)])
         return np.clip(grey + random.normal(0, random.choice([0.02, 0.15]), 3), 0, 1)
 
     picture = np.ones((SIDE, SIDE, 1)) * colour()
