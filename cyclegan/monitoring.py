@@ -44,9 +44,10 @@ class LossLog:
 
     def add(self, losses: dict[str, Tensor], step: int) -> None:
         """Take in the losses of a step."""
-        self._names = list(losses)
         values = torch.stack([loss.float() for loss in losses.values()])
-        if self._sum is None or self._bad_step is None:
+        if self._sum is None or self._bad_step is None or self._names != list(losses):
+            # At the start, and where a run goes on with a weight that makes or ends a loss.
+            self._names, self._count = list(losses), 0
             self._sum = torch.zeros_like(values)
             self._bad_step = torch.zeros_like(values, dtype=torch.long)
         # Sums read from a checkpoint are on the CPU, whatever trains now.

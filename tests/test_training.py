@@ -224,6 +224,17 @@ def test_half_summed_losses_outlive_a_stop(photos, tmp_path):
     assert_equal_runs(tmp_path / "whole", tmp_path / "halves")
 
 
+def test_a_run_goes_on_with_losses_that_it_did_not_have(photos, tmp_path):
+    out, often = tmp_path / "run", ("--log-every", "4", "--steps", "8")
+    # Between two lines of the log, when losses are half summed.
+    stop_after(trainer(photos, out, *often), 2)
+    trainer(photos, out, *often, "--lambda-luminance", "1", "--lambda-identity", "0").run()
+    names = [set(line["losses"]) for line in read_metrics(out) if line["kind"] == "training"]
+    assert len(names) == 2
+    for logged in names:
+        assert "generators/luminance" in logged and "generators/identity" not in logged
+
+
 def test_the_newest_checkpoints_and_the_best_are_kept_and_the_best_ships(photos, tmp_path):
     out = tmp_path / "run"
     flags = ("--steps", "12", "--keep-checkpoints", "2", "--keep-best", "generators/adversarial")
