@@ -126,7 +126,7 @@ def in_8_bits(network: Generator, channels: int, size: int, shown: Sequence[Tens
         model,
         nncf.Dataset([images.numpy() for images in shown]),
         subset_size=len(shown),
-        ignored_scope=nncf.IgnoredScope(_sums(model), types=FLOATING, validate=False),
+        ignored_scope=nncf.IgnoredScope(_mixes(model), types=FLOATING, validate=False),
         advanced_parameters=nncf.AdvancedQuantizationParameters(
             # NNCF's default is the mean of the photos' extremes, which cuts off the brightest.
             activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
@@ -135,13 +135,14 @@ def in_8_bits(network: Generator, channels: int, size: int, shown: Sequence[Tens
     )
 
 
-def _sums(model: Any) -> list[str]:
-    """The names of the sums of residual blocks; those of a bias have a constant in them."""
-    sums = (node for node in model.get_ordered_ops() if node.get_type_name() == "Add")
+def _mixes(model: Any) -> list[str]:
+    """The names of what mixes two pictures: residual blocks and attention; a bias is a constant."""
+    kinds = ("Add", "Subtract", "Multiply")
     return [
         node.get_friendly_name()
-        for node in sums
-        if all(value.get_node().get_type_name() != "Constant" for value in node.input_values())
+        for node in model.get_ordered_ops()
+        if node.get_type_name() in kinds
+        and all(value.get_node().get_type_name() != "Constant" for value in node.input_values())
     ]
 
 
