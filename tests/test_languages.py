@@ -11,7 +11,7 @@ from test_words import english
 # What people and files are called.
 # Names, and what gradio itself writes beside what it is at work on.
 DATA = re.compile(
-    r"apple|orange|painter|someone|missing|\d-\w+|cpu|a small computer|tiny|https?://\S+|mit\b"
+    r"apple|orange|horse|zebra|painter|someone|missing|\d-\w+|cpu|a small computer|tiny|https?://\S+|mit\b"
     r"|emoji(-\w+)?|line art|pixel-(heroes|art hero)|cc-by-sa-[\d.]+|imagenet-research"
     r"|bicyclegan|pix2pix|dcgan"
     r"|processing \||generators/cycle|\b(one|two|bad)\b|\.(png|zip)|no name|[kK]B|\b[A-Z]\b"
