@@ -114,9 +114,29 @@ def identity(files: Sequence[Path], roots: Sequence[Path]) -> str:
     """
     digest = hashlib.sha256()
     for file in files:
-        root = next((root for root in roots if file.is_relative_to(root)), file.parent)
-        digest.update(f"{file.relative_to(root).as_posix()}\0{file.stat().st_size}\0".encode())
+        digest.update(f"{_below(file, roots).as_posix()}\0{file.stat().st_size}\0".encode())
     return digest.hexdigest()[:16]
+
+
+def by_name(files: Sequence[Path], roots: Sequence[Path], what: str) -> dict[str, Path]:
+    """Give files their names below the roots, with the folders in between, without extensions.
+
+    Raises DataError when two have the same, saying that `what` ("pairs") need one of each.
+    """
+    found: dict[str, Path] = {}
+    for file in files:
+        name = _below(file, roots).with_suffix("").as_posix()
+        if name in found:
+            raise DataError(
+                f"{file} and {found[name]} have the same name; {what} need one of each."
+            )
+        found[name] = file
+    return found
+
+
+def _below(file: Path, roots: Sequence[Path]) -> Path:
+    root = next((root for root in roots if file.is_relative_to(root)), file.parent)
+    return file.relative_to(root)
 
 
 def problem(file: Path, layout: str | None = None) -> str | None:
@@ -199,17 +219,7 @@ def pairs(
 
     Raises DataError, naming one, when a picture has no partner, or two of a side share a name.
     """
-    named: dict[str, dict[str, Path]] = {}
-    for side, listed in files.items():
-        named[side] = {}
-        for file in listed:
-            root = next((root for root in roots[side] if file.is_relative_to(root)), file.parent)
-            name = file.relative_to(root).with_suffix("").as_posix()
-            if name in named[side]:
-                raise DataError(
-                    f"{file} and {named[side][name]} have the same name; pairs need one of each."
-                )
-            named[side][name] = file
+    named = {side: by_name(listed, roots[side], "pairs") for side, listed in files.items()}
     lone = {
         side: [file for name, file in mine.items() if name not in named[other]]
         for (side, mine), other in zip(named.items(), reversed(named), strict=True)
@@ -259,17 +269,22 @@ def object_masks(
 ) -> dict[str, dict[Path, Path]]:
     """Find the masks of `--masks`: for each side, from photos to pictures of the same name.
 
-    Raises DataError when there are none for a side, or a mask cannot lie on top of its photo.
+    Names are those of `by_name`.
+
+    Raises DataError when there are none for a side, two of a side share a name, or a mask cannot
+    lie on top of its photo.
     """
     if config.masks is None:
         return {}
     if config.layout is not None:
         raise DataError("--masks is for photos of their own, not for --layout.")
+    roots = folders(config, sides=tuple(photos))
     found: dict[str, dict[Path, Path]] = {}
     for side, files in photos.items():
         folder = config.masks / f"mask{side.upper()}"
-        masks = {file.stem: file for file in list_images([folder])}
-        found[side] = {file: masks[file.stem] for file in files if file.stem in masks}
+        masks = by_name(list_images([folder]), [folder], "masks")
+        named = by_name(files, roots[side], "masks")
+        found[side] = {file: masks[name] for name, file in named.items() if name in masks}
         if not found[side]:
             raise DataError(f"{folder} has no mask named like a photo of domain {side.upper()}.")
         for pair in found[side].items():
