@@ -16,7 +16,7 @@ from cyclegan.config import DataConfig
 from cyclegan.files import appearing
 from cyclegan.images import ImageError, load_image, to_tensor
 from cyclegan.networks import EfficientNetLiteClasses
-from cyclegan.photos import folders, list_images
+from cyclegan.photos import by_name, folders, list_images
 from cyclegan.prepare import PreparationError
 from cyclegan.pretrained import load_classes
 
@@ -33,6 +33,14 @@ round. Where the two differ, a mask is grey."""
 SURE = 0.9
 """Log-odds from which a mask is white: five in seven. Black it is from those that all classes have
 where the network sees nothing."""
+
+REACH = 18
+"""How far around objects, in pixels of a mask, it may be white too: half a stride, at its smallest
+look. What is white farther from an outline is another object, which the outline left out."""
+
+DOUBT = 0.25
+"""From which guess on an outline is believed to be of the object, and no longer of a tree or a
+person beside it."""
 
 
 def parse_classes(text: str) -> list[int]:
@@ -86,7 +94,25 @@ def guess_mask(
     return Image.fromarray((grey * 255).round().byte().numpy())
 
 
-def guess_masks(data: Path, out: Path, classes: str, split: str = "train") -> dict[str, int]:
+def outlined(mask: Image.Image, outline: Image.Image) -> Image.Image:
+    """Put the sharp outline of an object into a guessed mask of it; both are "L".
+
+    The outline, from a background remover, is right about edges and does not know what the object
+    is; the guess is the other way round. So what lies within is as the outline says, where the
+    guess does not rule it out; around it, black; and far from any, where the guess is white, grey:
+    another object, or the outline has missed this one.
+    """
+    guess = to_tensor(mask, 1)[None] / 2 + 0.5
+    sharp = outline.convert("L").resize(mask.size, Image.Resampling.BOX)
+    found = to_tensor(sharp, 1)[None] / 2 + 0.5
+    near = F.max_pool2d((found > 0.5).float(), 2 * REACH + 1, 1, REACH) > 0
+    made = torch.where(near, found * (guess / DOUBT).clamp(max=1), guess.clamp(max=0.5))
+    return Image.fromarray((made[0, 0] * 255).round().byte().numpy())
+
+
+def guess_masks(
+    data: Path, out: Path, classes: str, split: str = "train", outlines: Path | None = None
+) -> dict[str, int]:
     """Guess the masks of all photos of a data folder: maskA and maskB in `out`, as --masks wants.
 
     Photos that cannot be read are named in a warning and left out.
@@ -96,11 +122,14 @@ def guess_masks(data: Path, out: Path, classes: str, split: str = "train") -> di
         out: a folder that is new or empty; it appears whole or not at all.
         classes: of ImageNet, see `parse_classes`.
         split: "train", or "test" for `evaluate --masked`.
+        outlines: built like `data`, with pictures of the same names, see `outlined`; a photo that
+            has none there is guessed without.
 
     Returns how many masks are in each folder.
 
     Raises PreparationError when classes are not understood, the package with the network's weights
-    is missing or there is no photo; DataError when a folder is missing; FolderError.
+    is missing or there is no photo; DataError when a folder is missing or two photos share a name;
+    FolderError.
     """
     numbers = parse_classes(classes)
     try:
@@ -108,20 +137,30 @@ def guess_masks(data: Path, out: Path, classes: str, split: str = "train") -> di
     except ValueError as error:
         raise PreparationError(str(error)) from None
     roots = folders(DataConfig(data=data), split)
+    sharp = {side: list[Path]() for side in roots}
+    if outlines is not None:
+        sharp = folders(DataConfig(data=outlines), split)
     counts = {}
     with appearing(out) as made:
         for side, paths in roots.items():
-            name = f"mask{side.upper()}"
-            (made / name).mkdir()
-            for file in tqdm(list_images(paths), desc=name, unit="photo", disable=None):
+            folder = made / f"mask{side.upper()}"
+            photos = by_name(list_images(paths), paths, "masks")
+            outline = by_name(list_images(sharp[side]), sharp[side], "masks")
+            done = 0
+            for name, file in tqdm(photos.items(), desc=folder.name, unit="photo", disable=None):
                 try:
                     mask = guess_mask(load_image(file), network, numbers)
+                    if name in outline:
+                        mask = outlined(mask, load_image(outline[name]))
                 except ImageError as error:
                     logger.warning("Skipped %s: %s", file, error)
                     continue
-                mask.save(made / name / f"{file.stem}.png")
-            counts[name] = len(list((made / name).iterdir()))
-            if not counts[name]:
+                target = folder / f"{name}.png"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                mask.save(target)
+                done += 1
+            counts[folder.name] = done
+            if not done:
                 raise PreparationError(
                     f"{data} has no {split} photos of {side.upper()} to look at."
                 )

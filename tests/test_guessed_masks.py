@@ -13,8 +13,8 @@ from test_projected import EXAMPLES, ORANGE, published, reference
 from cyclegan.commands import main
 from cyclegan.config import DataConfig
 from cyclegan.images import load_image
-from cyclegan.masks import guess_mask, parse_classes
-from cyclegan.photos import object_masks, training_photos
+from cyclegan.masks import guess_mask, guess_masks, outlined, parse_classes
+from cyclegan.photos import DataError, object_masks, training_photos
 from cyclegan.prepare import PreparationError
 from cyclegan.pretrained import load_classes
 
@@ -65,6 +65,71 @@ def test_masks_of_a_data_folder_are_what_training_takes(
     photos = training_photos(config, False, "ab")
     found = object_masks(config, photos)
     assert {side: len(masks) for side, masks in found.items()} == {"a": 2, "b": 2}
+
+
+def test_masks_lie_in_the_folders_of_their_photos(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for name, folder in (("apples-1", "A/left"), ("apples-2", "A/right"), ("oranges-1", "B")):
+        (data / folder).mkdir(parents=True)
+        shutil.copy(EXAMPLES / f"{name}.jpg", data / folder / "1.jpg")
+    counts = guess_masks(data, tmp_path / "masks", "948-957")
+    assert counts == {"maskA": 2, "maskB": 1}
+    config = DataConfig(data=data, masks=tmp_path / "masks")
+    found = object_masks(config, training_photos(config, False, "ab"))["a"]
+    assert {photo.parent.name: mask.parent.name for photo, mask in found.items()} == {
+        "left": "left",
+        "right": "right",
+    }
+    pictures = [np.asarray(Image.open(mask)) for mask in found.values()]
+    assert pictures[0].shape != pictures[1].shape or (pictures[0] != pictures[1]).any()
+
+    shutil.copy(EXAMPLES / "apples-3.jpg", data / "A" / "left" / "1.jpeg")
+    with pytest.raises(DataError, match="have the same name; masks need one of each"):
+        guess_masks(data, tmp_path / "more", "948-957")
+    with pytest.raises(DataError, match="have the same name; masks need one of each"):
+        object_masks(config, training_photos(config, False, "ab"))
+
+
+def blocks(*rectangles: tuple[int, int, int]) -> Image.Image:
+    """112 by 224 pixels: columns from the first to the second number are of the third."""
+    pixels = np.zeros((112, 224), np.uint8)
+    for left, right, value in rectangles:
+        pixels[:, left:right] = value
+    return Image.fromarray(pixels)
+
+
+def test_an_outline_says_where_and_the_guess_says_what() -> None:
+    # A guess of one animal, too wide by 10, and of another far away; the outline of the first is
+    # exact, of the second it has none, and it has one of a tree, which is no animal.
+    guess = blocks((20, 60, 255), (180, 224, 255))
+    outline = blocks((30, 50, 255), (100, 110, 255)).resize((448, 224), Image.Resampling.NEAREST)
+    row = np.asarray(outlined(guess, outline.convert("RGB")))[50].tolist()
+    assert row[:30] == [0] * 30 and row[30:50] == [255] * 20 and row[50:180] == [0] * 130
+    assert set(row[180:]) == {128}
+
+
+def test_edges_come_from_outlines_of_the_same_names(tmp_path: Path) -> None:
+    for side, name in (("A", "apples-1"), ("B", "oranges-1")):
+        (tmp_path / "data" / side).mkdir(parents=True)
+        shutil.copy(EXAMPLES / f"{name}.jpg", tmp_path / "data" / side)
+        (tmp_path / "lines" / side).mkdir(parents=True)
+    with Image.open(tmp_path / "data" / "A" / "apples-1.jpg") as photo:
+        Image.new("L", photo.size).save(tmp_path / "lines" / "A" / "apples-1.png")
+    arguments = ["prepare", "masks", "--data", str(tmp_path / "data"), "--classes", "948-957"]
+    assert main([*arguments, "--out", str(tmp_path / "guessed")]) == 0
+    lines = ["--outlines", str(tmp_path / "lines")]
+    assert main([*arguments, *lines, "--out", str(tmp_path / "masks")]) == 0
+
+    def made(name: str) -> list[np.ndarray]:
+        return [np.asarray(Image.open(tmp_path / of / name)) for of in ("guessed", "masks")]
+
+    # Of A nothing was outlined, so nothing is sure; B has no outline and stays as guessed.
+    guessed, joined = made("maskA/apples-1.png")
+    assert guessed.max() > 200 and (joined == guessed.clip(max=128)).all()
+    guessed, joined = made("maskB/oranges-1.png")
+    assert (joined == guessed).all()
+    nowhere = ["--outlines", str(tmp_path / "nowhere"), "--out", str(tmp_path / "more")]
+    assert main([*arguments, *nowhere]) == 2
 
 
 @pytest.mark.parametrize("text", ["", "zebra", "5-3", "990-1000", "0-999"])

@@ -87,11 +87,14 @@ class PrepareMasks:
     """A folder that is new or empty; it appears whole or not at all."""
     split: Literal["train", "test"] = "train"
     """Of which photos: "test" for `evaluate --masked`."""
+    outlines: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """A folder built as --data is, of what a background remover made of its photos: white where
+    something stands out. Masks get these edges."""
 
     def run(self) -> int:
         from cyclegan.masks import guess_masks
 
-        counts = guess_masks(self.data, self.out, self.classes, self.split)
+        counts = guess_masks(self.data, self.out, self.classes, self.split, self.outlines)
         print(f"{self.out}: " + ", ".join(f"{name}: {count:,}" for name, count in counts.items()))
         return 0
 
