@@ -29,7 +29,7 @@ from cyclegan.measures import (
     similarity,
 )
 from cyclegan.models import FAMILIES
-from cyclegan.photos import folders, list_images, pairs, readable_images
+from cyclegan.photos import by_name, folders, list_images, pairs, readable_images
 from cyclegan.translator import Translator, prepare
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Judge:
         seed: of what is drawn, of the classifiers, of bootstrap samples and of KID's subsets.
         device: for networks.
         masked: a folder with testA, testB, maskA and maskB, where masks have their photo's name
-            and are white where something is to change.
+            and are white where something is to change, black where nothing is.
 
     Raises DataError or EvaluationError when photos or masks are missing or too few.
     """
@@ -220,19 +220,23 @@ class Judge:
         self, masked: Path, translator: Translator, way: Direction, short: int
     ) -> dict[str, Mean | float]:
         """What changes where nothing should, of photos with masks."""
-        masks = {file.stem: file for file in list_images([masked / f"mask{way[0].upper()}"])}
+        masks, photos = (
+            by_name(list_images([folder]), [folder], "masks")
+            for folder in (masked / f"{name}{way[0].upper()}" for name in ("mask", "test"))
+        )
         outside, shares = [], []
-        for file in list_images([masked / f"test{way[0].upper()}"])[: self.most]:
-            if file.stem not in masks:
+        for name, file in list(photos.items())[: self.most]:
+            if name not in masks:
                 raise EvaluationError(f"{file} has no mask; leave it out of --masked, or add one.")
             photo = _sized(file, short)
             made = translator.translate(photo, way)
-            mask = to_tensor(_sized(masks[file.stem], short).resize(photo.size), 1)[0] > 0
+            mask = to_tensor(_sized(masks[name], short).resize(photo.size), 1)[0]
+            inside, without = mask > 0.5, mask < -0.5
             real, fake = _units([photo, made])
             change = (fake - real).abs().mean(0)
-            if mask.any() and not mask.all():
-                outside.append(float(change[~mask].mean()))
-                shares.append(outside[-1] / max(float(change[mask].mean()), 1e-6))
+            if inside.any() and without.any():
+                outside.append(float(change[without].mean()))
+                shares.append(outside[-1] / max(float(change[inside].mean()), 1e-6))
         if not shares:
             raise EvaluationError(f"{masked} has no masks for domain {way[0].upper()}.")
         return {

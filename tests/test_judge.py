@@ -90,7 +90,10 @@ def test_networks_of_known_answers(constant_weights, photos, tmp_path, capsys):
 
 
 def test_what_changes_outside_of_masks(constant_weights, photos, tmp_path, capsys):
-    """All turns white, or black: what is grey half as much as what is meant to."""
+    """All turns white, or black: what is grey half as much as what is meant to.
+
+    Where a mask is grey nothing counts; it would count on either side.
+    """
     left = np.zeros((96, 96), bool)
     left[:, :48] = True
     for side, shade in (("A", 0), ("B", 255)):
@@ -98,8 +101,11 @@ def test_what_changes_outside_of_masks(constant_weights, photos, tmp_path, capsy
             (tmp_path / f"{kind}{side}").mkdir()
         for name, inside in (("left", left), ("right", ~left)):
             pixels = np.where(inside, shade, 128).astype(np.uint8)
+            mask = np.where(inside, 255, 0).astype(np.uint8)
+            pixels[:48] = 255 - shade
+            mask[:48] = 128
             Image.fromarray(pixels).convert("RGB").save(tmp_path / f"test{side}" / f"{name}.png")
-            Image.fromarray(inside).save(tmp_path / f"mask{side}" / f"{name}.png")
+            Image.fromarray(mask).save(tmp_path / f"mask{side}" / f"{name}.png")
     command = (constant_weights, "--data", photos, "--masked", tmp_path)
     (found,) = evaluate(tmp_path / "found.json", *command)
     for way, grey in (("a2b", 127 / 255), ("b2a", 128 / 255)):

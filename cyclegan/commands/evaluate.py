@@ -41,7 +41,7 @@ class Evaluate:
     """Write the measures there as JSON too."""
     masked: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """A folder of testA and testB, and maskA and maskB: pictures of the same names, white where
-    something is to change. Measures how much changes elsewhere."""
+    something is to change and black where nothing is. Measures how much does there."""
     feature_extractor: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
     """The Inception weights of torch-fidelity or a network as TorchScript, for FID and KID; by
     default Inception, or, where it cannot be downloaded, the classifier's features."""
