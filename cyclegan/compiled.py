@@ -83,7 +83,7 @@ class Compiled(Generator):
 
     @cached_property
     def quick(self) -> "Compiled":
-        """The same network, all of it in half precision where that is quicker."""
+        """The same network, what is in floating point in half precision where that is quicker."""
         if self._precision == "bf16" or not halves(torch.device("cpu")):
             return self
         return Compiled(self._model, self, "bf16")
@@ -136,7 +136,8 @@ def compiled(
     Args:
         weights, name, channels: the network, and how many channels its images have.
         folder: where a quantised network may lie beside the weights; without one the network is
-            converted as it is, and run in half precision where that is quicker and near enough.
+            converted as it is. What is left in floating point is run in half precision where that
+            is quicker and, of a network that is not quantised, near enough.
         backend: "torch" for none.
 
     Raises BackendError when "openvino" is asked for and not installed.
@@ -151,19 +152,19 @@ def compiled(
         if backend == "openvino":
             raise BackendError(MISSING) from error
         return None
-    precision: Precision = "f32"
+    precision: Precision = "bf16" if halves(torch.device("cpu")) else "f32"
+    quantised = file is not None and file.is_file()
     try:
-        if file is not None and file.is_file():
+        if file is not None and quantised:
             model = _core().read_model(file)
             made_from = model.get_rt_info(list(DIGEST)).astype(str)
             if made_from != digest(weights, name):
                 raise ValueError(f"{file.name} was made from other weights")
         else:
             model = converted(network, channels, weights.config.image_size)
-            precision = "bf16" if halves(torch.device("cpu")) else "f32"
         made = Compiled(model, network, precision)
         found = parity(made, network, channels, weights.config.image_size)
-        if precision == "bf16" and not found >= LEAST_IN_HALF:
+        if precision == "bf16" and not (quantised or found >= LEAST_IN_HALF):
             made = Compiled(model, network)
             found = parity(made, network, channels, weights.config.image_size)
         if not found >= LEAST:

@@ -126,7 +126,7 @@ def in_8_bits(network: Generator, channels: int, size: int, shown: Sequence[Tens
         model,
         nncf.Dataset([images.numpy() for images in shown]),
         subset_size=len(shown),
-        ignored_scope=nncf.IgnoredScope(_mixes(model), types=FLOATING, validate=False),
+        ignored_scope=nncf.IgnoredScope(_exact(model), types=FLOATING, validate=False),
         advanced_parameters=nncf.AdvancedQuantizationParameters(
             # NNCF's default is the mean of the photos' extremes, which cuts off the brightest.
             activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
@@ -135,14 +135,20 @@ def in_8_bits(network: Generator, channels: int, size: int, shown: Sequence[Tens
     )
 
 
-def _mixes(model: Any) -> list[str]:
-    """The names of what mixes two pictures: residual blocks and attention; a bias is a constant."""
-    kinds = ("Add", "Subtract", "Multiply")
+def _exact(model: Any) -> list[str]:
+    """The names of what stays in floating point, since its errors are seen as they are.
+
+    The last convolution of a ResNet generator, and what mixes two pictures: residual blocks and
+    attention. A bias, which is added too, is a constant.
+    """
     return [
         node.get_friendly_name()
         for node in model.get_ordered_ops()
-        if node.get_type_name() in kinds
-        and all(value.get_node().get_type_name() != "Constant" for value in node.input_values())
+        if (node.get_type_name() == "Convolution" and ".head." in node.get_friendly_name())
+        or (
+            node.get_type_name() in ("Add", "Subtract", "Multiply")
+            and all(value.get_node().get_type_name() != "Constant" for value in node.input_values())
+        )
     ]
 
 
