@@ -54,6 +54,10 @@ def test_a_run_appears_moves_and_finishes(tab: Page, runs: Path) -> None:
 
     training.status("finished")
     expect(summary).to_contain_text("Finished")
+    expect_shade(tab, 50)
+    thumb = tab.locator(".runs .thumb img")
+    expect(thumb).to_have_attribute("src", re.compile("/tiles/600/"))
+    expect(thumb).to_have_js_property("complete", True)
     asked: list[str] = []
     tab.on("request", lambda request: asked.append(request.url))
     tab.wait_for_timeout(3000)
