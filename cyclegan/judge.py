@@ -30,11 +30,14 @@ from cyclegan.measures import (
 )
 from cyclegan.models import FAMILIES
 from cyclegan.photos import by_name, folders, list_images, pairs, readable_images
+from cyclegan.pretrained import load_classes
 from cyclegan.translator import Translator, prepare
 
 logger = logging.getLogger(__name__)
 
 BATCH = 16
+NAMED_AT = 224
+"""Pixels a side at which EfficientNet-Lite0 was trained."""
 HELD_BACK = 5
 """Where there are no test photos, one in so many training photos is held back for them."""
 
@@ -72,6 +75,7 @@ class Judge:
         device: for networks.
         masked: a folder with testA, testB, maskA and maskB, where masks have their photo's name
             and are white where something is to change, black where nothing is.
+        classes: by domain, numbers of ImageNet's classes that its objects have.
 
     Raises DataError or EvaluationError when photos or masks are missing or too few.
     """
@@ -83,6 +87,7 @@ class Judge:
     seed: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     masked: Path | None = None
+    classes: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     def judge(self, translator: Translator) -> Judgement:
         """Measure one set of weights in all its directions."""
@@ -105,6 +110,8 @@ class Judge:
             fakes = [translator.translate(photo, way) for photo in source]
             fake = _middles(fakes, size)
             found |= self._taken(domains, way, real, fake)
+            if self.classes:
+                found |= self._named(way, {**photos, "fake": fakes})
             found["two-sample accuracy"] = self._told_apart(real[way[2]], fake)
             found |= self._distances(extractor, fake, real[way[2]])
             found["luminance correlation"] = self._mean(
@@ -136,8 +143,8 @@ class Judge:
             f"ShuffleNet V2 ×0.5 from scratch, {self.steps} steps; that of the domains on "
             f"{len(known['a'])} and {len(known['b'])} training photos, that of the two-sample test "
             "on half of the real photos against half of the fakes, judged on the other halves "
-            f"(50% is perfect). {extractor.protocol}. Seed {self.seed}; intervals hold the middle "
-            "95% of 1000 bootstrap samples."
+            f"(50% is perfect). {self._namer()}{extractor.protocol}. Seed {self.seed}; intervals "
+            "hold the middle 95% of 1000 bootstrap samples."
         )
         return Judgement(translator.info.name, measures, protocol)
 
@@ -196,6 +203,33 @@ class Judge:
             "target rate, untranslated": mean(seen[way[0]], self.seed),
             "classifier on real": mean(torch.cat([1 - seen[way[0]], seen[way[2]]]), self.seed),
         }
+
+    def _named(
+        self, way: Direction, pictures: Mapping[str, Sequence[Image.Image]]
+    ) -> dict[str, Mean | float]:
+        """How often ImageNet's classifier, which knows neither training, names the target first."""
+        network, target = load_classes().to(self.device), torch.tensor(self.classes[way[2]])
+
+        @torch.no_grad()
+        def rate(side: str) -> Mean:
+            squares = _middles(pictures[side], NAMED_AT).split(BATCH)
+            logits = [network(batch.to(self.device)).mean((2, 3)) for batch in squares]
+            named = torch.cat(logits).argmax(1).cpu()
+            return mean(torch.isin(named, target).float(), self.seed)
+
+        return {
+            "named as the target": rate("fake"),
+            "named as the target, untranslated": rate(way[0]),
+            "named as the target, real": rate(way[2]),
+        }
+
+    def _namer(self) -> str:
+        if not self.classes:
+            return ""
+        return (
+            f"Named by EfficientNet-Lite0, as trained on ImageNet, at {NAMED_AT}×{NAMED_AT} "
+            "pixels: its first of a thousand classes. "
+        )
 
     def _told_apart(self, real: Tensor, fake: Tensor) -> Mean:
         count = min(len(real), len(fake)) // 2 * 2

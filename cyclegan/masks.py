@@ -43,7 +43,7 @@ DOUBT = 0.25
 person beside it."""
 
 
-def parse_classes(text: str) -> list[int]:
+def parse_classes(text: str, flag: str = "--classes") -> list[int]:
     """Read numbers of ImageNet's classes, such as "0-397" (animals) or "340" (zebra) or both.
 
     Raises PreparationError when they are none.
@@ -54,11 +54,11 @@ def parse_classes(text: str) -> list[int]:
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if not first <= last < 1000:
             raise PreparationError(
-                f"--classes {text!r} is not understood; give numbers below 1000, as in 0-397,950."
+                f"{flag} {text!r} is not understood; give numbers below 1000, as in 0-397,950."
             )
         found.update(range(first, last + 1))
     if len(found) == 1000:
-        raise PreparationError("--classes names all of ImageNet; leave out what is background.")
+        raise PreparationError(f"{flag} names all of ImageNet; leave out what is background.")
     return sorted(found)
 
 

@@ -21,7 +21,7 @@ def load_classes() -> EfficientNetLiteClasses:
 
     Raises ValueError when the package that holds the weights is not installed.
     """
-    return EfficientNetLiteClasses(_published("Guessing masks")).eval()
+    return EfficientNetLiteClasses(_published("Naming what is in photos")).eval()
 
 
 def _published(what: str) -> dict[str, Tensor]:

