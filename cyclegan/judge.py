@@ -1,7 +1,7 @@
 """What weights are worth: translations of photos that no training saw, in numbers.
 
-Photos go through the same door as everywhere, `Translator`, whole, with the short side that photos
-had in training. Where pictures are classified or compared as sets, it is by their middle square.
+Photos go through the same door as everywhere, `Translator`, whole, at the size at which the network
+sees them there. Where pictures are classified or compared as sets, it is by their middle square.
 """
 
 import json
@@ -95,11 +95,11 @@ class Judge:
         paired = family.data == "paired"
         tests, trained = self._files(paired)
         size = translator.info.image_size
-        short = max(size, (translator.weights.config.short_sides or (0,))[0])
-        photos = {side: [_sized(file, short) for file in tests[side]] for side in "ab"}
+        sides = _sides(translator)
+        photos = {side: [_sized(file, sides) for file in tests[side]] for side in "ab"}
         real = {side: _middles(photos[side], size) for side in "ab"}
         known = {
-            side: _middles([_sized(file, short) for file in trained[side]], size) for side in "ab"
+            side: _middles([_sized(file, sides) for file in trained[side]], size) for side in "ab"
         }
         domains = train_classifier(known["a"], known["b"], self.steps, self.seed, self.device)
         extractor = self._extractor(domains, size)
@@ -125,7 +125,7 @@ class Judge:
                 found["PSNR, dB"] = self._mean(map(psnr, _units(target), _units(fakes)))
             found |= self._of_family(translator, photos)
             if self.masked is not None:
-                found |= self._kept(self.masked, translator, way, short)
+                found |= self._kept(self.masked, translator, way)
             back: Direction = "b2a" if way == "a2b" else "a2b"
             if back in translator.directions:
                 recovered = [translator.translate(made, back) for made in fakes]
@@ -138,7 +138,8 @@ class Judge:
         labels = translator.info.labels
         protocol = (
             f"{len(photos['a'])} test photos of {labels['a']} and {len(photos['b'])} of "
-            f"{labels['b']}, whole, their short side {short} pixels, through Translator.translate; "
+            f"{labels['b']}, whole, their short side {sides[0]} to {sides[1]} pixels, as the "
+            "network sees them on the page, through Translator.translate; "
             f"sets are compared by the middle square at {size}×{size} pixels. Classifiers: "
             f"ShuffleNet V2 ×0.5 from scratch, {self.steps} steps; that of the domains on "
             f"{len(known['a'])} and {len(known['b'])} training photos, that of the two-sample test "
@@ -207,7 +208,7 @@ class Judge:
     def _named(
         self, way: Direction, pictures: Mapping[str, Sequence[Image.Image]]
     ) -> dict[str, Mean | float]:
-        """How often ImageNet's classifier, which knows neither training, names the target first."""
+        """How often a network that knows ImageNet names the target first."""
         network, target = load_classes().to(self.device), torch.tensor(self.classes[way[2]])
 
         @torch.no_grad()
@@ -251,7 +252,7 @@ class Judge:
         return {f"{fid}{where}": found.fid, f"KID{where}": found.kid}
 
     def _kept(
-        self, masked: Path, translator: Translator, way: Direction, short: int
+        self, masked: Path, translator: Translator, way: Direction
     ) -> dict[str, Mean | float]:
         """What changes where nothing should, of photos with masks."""
         masks, photos = (
@@ -262,9 +263,9 @@ class Judge:
         for name, file in list(photos.items())[: self.most]:
             if name not in masks:
                 raise EvaluationError(f"{file} has no mask; leave it out of --masked, or add one.")
-            photo = _sized(file, short)
+            photo = _sized(file, _sides(translator))
             made = translator.translate(photo, way)
-            mask = to_tensor(_sized(masks[name], short).resize(photo.size), 1)[0]
+            mask = to_tensor(prepare(masks[name]).resize(photo.size), 1)[0]
             inside, without = mask > 0.5, mask < -0.5
             real, fake = _units([photo, made])
             change = (fake - real).abs().mean(0)
@@ -301,10 +302,19 @@ class Judge:
         return mean(list(values), self.seed)
 
 
-def _sized(file: Path, short: int) -> Image.Image:
+def _sides(translator: Translator) -> tuple[int, int]:
+    """Between which short sides photos are left as they are: those that photos had in training."""
+    size, config = translator.info.image_size, translator.weights.config
+    low, high = config.short_sides or (size, size)
+    return max(size, low), max(size, high)
+
+
+def _sized(file: Path, sides: tuple[int, int]) -> Image.Image:
+    """A whole photo, no larger or smaller than the network sees it at detail 0."""
     image = prepare(file)
-    scale = short / min(image.size)
-    width, height = (max(short, round(scale * side)) for side in image.size)
+    short = min(image.size)
+    scale = min(max(short, sides[0]), sides[1]) / short
+    width, height = (round(scale * side) for side in image.size)
     return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
