@@ -36,7 +36,8 @@ where the network sees nothing."""
 
 REACH = 18
 """How far around objects, in pixels of a mask, it may be white too: half a stride, at its smallest
-look. What is white farther from an outline is another object, which the outline left out."""
+look. What is white farther from an outline is another object, which the outline left out. And how
+far holes of a guess may be from what is white to be filled."""
 
 DOUBT = 0.25
 """From which guess on an outline is believed to be of the object, and no longer of a tree or a
@@ -100,14 +101,22 @@ def outlined(mask: Image.Image, outline: Image.Image) -> Image.Image:
     The outline, from a background remover, is right about edges and does not know what the object
     is; the guess is the other way round. So what lies within is as the outline says, where the
     guess does not rule it out; around it, black; and far from any, where the guess is white, grey:
-    another object, or the outline has missed this one.
+    another object, or the outline has missed this one. Holes of the guess within an outline, such
+    as the smooth side of an apple or a muzzle, are filled.
     """
     guess = to_tensor(mask, 1)[None] / 2 + 0.5
     sharp = outline.convert("L").resize(mask.size, Image.Resampling.BOX)
     found = to_tensor(sharp, 1)[None] / 2 + 0.5
-    near = F.max_pool2d((found > 0.5).float(), 2 * REACH + 1, 1, REACH) > 0
-    made = torch.where(near, found * (guess / DOUBT).clamp(max=1), guess.clamp(max=0.5))
+    believed, within = (guess / DOUBT).clamp(max=1), found > 0.1
+    filled = _widest(torch.where(within, believed, 0.0))
+    filled = -_widest(-torch.where(within, filled, 1.0))
+    near = _widest((found > 0.5).float()) > 0
+    made = torch.where(near, found * filled, guess.clamp(max=0.5))
     return Image.fromarray((made[0, 0] * 255).round().byte().numpy())
+
+
+def _widest(values: Tensor) -> Tensor:
+    return F.max_pool2d(values, 2 * REACH + 1, 1, REACH)
 
 
 def guess_masks(

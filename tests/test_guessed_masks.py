@@ -108,6 +108,15 @@ def test_an_outline_says_where_and_the_guess_says_what() -> None:
     assert set(row[180:]) == {128}
 
 
+@pytest.mark.parametrize(("gap", "inside"), [(20, 255), (50, 0)])
+def test_holes_of_a_guess_are_filled_within_an_outline(gap: int, inside: int) -> None:
+    guess = blocks((20, 60, 255), (60 + gap, 160, 255))
+    row = np.asarray(outlined(guess, blocks((30, 150, 255))))[50].tolist()
+    assert row[:30] == [0] * 30 and row[30:60] == [255] * 30
+    assert row[60 : 60 + gap] == [inside] * gap
+    assert row[60 + gap : 150] == [255] * (90 - gap) and row[150:] == [0] * 74
+
+
 def test_edges_come_from_outlines_of_the_same_names(tmp_path: Path) -> None:
     for side, name in (("A", "apples-1"), ("B", "oranges-1")):
         (tmp_path / "data" / side).mkdir(parents=True)
