@@ -95,11 +95,11 @@ class Judge:
         paired = family.data == "paired"
         tests, trained = self._files(paired)
         size = translator.info.image_size
-        sides = _sides(translator)
-        photos = {side: [_sized(file, sides) for file in tests[side]] for side in "ab"}
+        photos = {side: [_sized(file, translator) for file in tests[side]] for side in "ab"}
         real = {side: _middles(photos[side], size) for side in "ab"}
         known = {
-            side: _middles([_sized(file, sides) for file in trained[side]], size) for side in "ab"
+            side: _middles([_sized(file, translator) for file in trained[side]], size)
+            for side in "ab"
         }
         domains = train_classifier(known["a"], known["b"], self.steps, self.seed, self.device)
         extractor = self._extractor(domains, size)
@@ -136,10 +136,11 @@ class Judge:
                 ):
                     found[name] = self._mean(map(compare, _units(source), _units(recovered)))
         labels = translator.info.labels
+        shorter = [min(photo.size) for side in "ab" for photo in photos[side]]
         protocol = (
             f"{len(photos['a'])} test photos of {labels['a']} and {len(photos['b'])} of "
-            f"{labels['b']}, whole, their short side {sides[0]} to {sides[1]} pixels, as the "
-            "network sees them on the page, through Translator.translate; "
+            f"{labels['b']}, whole, their short side {min(shorter)} to {max(shorter)} pixels, as "
+            "the network sees them on the page, through Translator.translate; "
             f"sets are compared by the middle square at {size}×{size} pixels. Classifiers: "
             f"ShuffleNet V2 ×0.5 from scratch, {self.steps} steps; that of the domains on "
             f"{len(known['a'])} and {len(known['b'])} training photos, that of the two-sample test "
@@ -263,7 +264,7 @@ class Judge:
         for name, file in list(photos.items())[: self.most]:
             if name not in masks:
                 raise EvaluationError(f"{file} has no mask; leave it out of --masked, or add one.")
-            photo = _sized(file, _sides(translator))
+            photo = _sized(file, translator)
             made = translator.translate(photo, way)
             mask = to_tensor(prepare(masks[name]).resize(photo.size), 1)[0]
             inside, without = mask > 0.5, mask < -0.5
@@ -302,20 +303,10 @@ class Judge:
         return mean(list(values), self.seed)
 
 
-def _sides(translator: Translator) -> tuple[int, int]:
-    """Between which short sides photos are left as they are: those that photos had in training."""
-    size, config = translator.info.image_size, translator.weights.config
-    low, high = config.short_sides or (size, size)
-    return max(size, low), max(size, high)
-
-
-def _sized(file: Path, sides: tuple[int, int]) -> Image.Image:
+def _sized(file: Path, translator: Translator) -> Image.Image:
     """A whole photo, no larger or smaller than the network sees it at detail 0."""
     image = prepare(file)
-    short = min(image.size)
-    scale = min(max(short, sides[0]), sides[1]) / short
-    width, height = (round(scale * side) for side in image.size)
-    return image.resize((width, height), Image.Resampling.LANCZOS)
+    return image.resize(translator.scaled(image.size), Image.Resampling.LANCZOS)
 
 
 def _units(images: Iterator[Image.Image] | Sequence[Image.Image]) -> Iterator[Tensor]:

@@ -168,7 +168,7 @@ class Translator:
         if not 0 <= detail <= 1:
             raise ValueError(f"detail is {detail}; it must be from 0 to 1.")
         real = prepare(image)
-        size = self._size(real.size, detail)
+        size = self.scaled(real.size, detail)
         # The network sees the whole picture at once, if need be smaller, for the statistics.
         whole = self.seen(real.size, direction)
         if self._only_side(direction):
@@ -205,9 +205,9 @@ class Translator:
         """At what size the network sees a picture of that size, at detail 0."""
         if side := self._only_side(direction):
             return side, side
-        return fitting(self._size(size, 0.0), self._network(direction)[0])
+        return fitting(self.scaled(size), self._network(direction)[0])
 
-    def _size(self, size: Size, detail: float) -> Size:
+    def scaled(self, size: Size, detail: float = 0.0) -> Size:
         """Compute the size at which a network runs, between training's and the picture's own.
 
         A network that saw whole photos with a short side of 286 pixels takes a 4000-pixel apple for
