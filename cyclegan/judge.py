@@ -148,17 +148,18 @@ class Judge:
                     found[name] = self._mean(map(compare, _units(source), _units(recovered)))
         labels = translator.info.labels
         naming = "" if self._namer is None else NAMING
-        shorter = [min(photo.size) for side in "ab" for photo in photos[side]]
+        shorter = sorted(min(photo.size) for side in "ab" for photo in photos[side])
+        sides = " to ".join(map(str, dict.fromkeys((shorter[0], shorter[-1]))))
         protocol = (
             f"{len(photos['a'])} test photos of {labels['a']} and {len(photos['b'])} of "
-            f"{labels['b']}, whole, their short side {min(shorter)} to {max(shorter)} pixels, as "
+            f"{labels['b']}, whole, their short side {sides} pixels, as "
             "the network sees them on the page, through Translator.translate; "
             f"sets are compared by the middle square at {size}×{size} pixels. Classifiers: "
             f"ShuffleNet V2 ×0.5 from scratch, {self.steps} steps; that of the domains on "
             f"{len(known['a'])} and {len(known['b'])} training photos, that of the two-sample test "
             "on half of the real photos against half of the fakes, judged on the other halves "
             f"(50% is perfect). {naming}{extractor.protocol}. Seed {self.seed}; intervals hold the "
-            " middle 95% of 1000 bootstrap samples."
+            "middle 95% of 1000 bootstrap samples."
         )
         return Judgement(translator.info.name, measures, protocol)
 
