@@ -42,6 +42,10 @@ NAMING = (
     f"Named by EfficientNet-Lite0, as trained on ImageNet, at {NAMED_AT}×{NAMED_AT} pixels: its "
     "first of a thousand classes. "
 )
+KNOWN = 1000
+"""Training photos of a domain at most, from which its classifier learns."""
+DOMAIN_STEPS = 3
+"""How much longer that classifier is trained than one of a two-sample test, which sees fewer."""
 HELD_BACK = 5
 """Where there are no test photos, one in so many training photos is held back for them."""
 
@@ -71,10 +75,10 @@ class Judge:
 
     Args:
         data: the folder, as for training, with testA and testB or without.
-        most: of each domain, so many test and so many training photos at most, drawn by the seed.
+        most: test photos of each domain at most, drawn by the seed.
         extractor: a file for FID and KID, see `load_extractor`; None for Inception, or, where that
             cannot be downloaded, the features of the classifier.
-        steps: of each classifier's training.
+        steps: of training the classifier of a two-sample test, see also `DOMAIN_STEPS`.
         seed: of what is drawn, of the classifiers, of bootstrap samples and of KID's subsets.
         device: for networks.
         masked: a folder with testA, testB, maskA and maskB, where masks have their photo's name
@@ -95,6 +99,7 @@ class Judge:
     classes: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     def __post_init__(self):
+        self._classifiers: dict[tuple[object, ...], Classifier] = {}
         try:
             self._namer = load_classes().to(self.device) if self.classes else None
         except ValueError as error:
@@ -108,11 +113,7 @@ class Judge:
         size = translator.info.image_size
         photos = {side: [_sized(file, translator) for file in tests[side]] for side in "ab"}
         real = {side: _middles(photos[side], size) for side in "ab"}
-        known = {
-            side: _middles([_sized(file, translator) for file in trained[side]], size)
-            for side in "ab"
-        }
-        domains = train_classifier(known["a"], known["b"], self.steps, self.seed, self.device)
+        domains = self._domains(trained, translator)
         extractor = self._extractor(domains, size)
         measures: dict[Direction, dict[str, Mean | float]] = {}
         for way in translator.directions:
@@ -155,11 +156,11 @@ class Judge:
             f"{labels['b']}, whole, their short side {sides} pixels, as "
             "the network sees them on the page, through Translator.translate; "
             f"sets are compared by the middle square at {size}×{size} pixels. Classifiers: "
-            f"ShuffleNet V2 ×0.5 from scratch, {self.steps} steps; that of the domains on "
-            f"{len(known['a'])} and {len(known['b'])} training photos, that of the two-sample test "
-            "on half of the real photos against half of the fakes, judged on the other halves "
-            f"(50% is perfect). {naming}{extractor.protocol}. Seed {self.seed}; intervals hold the "
-            "middle 95% of 1000 bootstrap samples."
+            f"ShuffleNet V2 ×0.5 from scratch; that of the domains in {DOMAIN_STEPS * self.steps} "
+            f"steps on {len(trained['a'])} and {len(trained['b'])} training photos, that of the "
+            f"two-sample test in {self.steps} steps on half of the real photos against half of the "
+            f"fakes, judged on the other halves (50% is perfect). {naming}{extractor.protocol}. "
+            f"Seed {self.seed}; intervals hold the middle 95% of 1000 bootstrap samples."
         )
         return Judgement(translator.info.name, measures, protocol)
 
@@ -182,7 +183,7 @@ class Judge:
         for side in "ab":
             # Of pairs, the same ones on either side.
             tests[side] = [tests[side][i] for i in order if i < len(tests[side])][: self.most]
-            drawn = random.permutation(len(trained[side]))[: self.most]
+            drawn = random.permutation(len(trained[side]))[:KNOWN]
             trained[side] = [trained[side][i] for i in drawn]
             for files in (tests[side], trained[side]):
                 if len(files) < 2:
@@ -191,6 +192,18 @@ class Judge:
                         "some to --data."
                     )
         return tests, trained
+
+    def _domains(self, trained: Mapping[str, Sequence[Path]], translator: Translator) -> Classifier:
+        """The classifier of training photos, the same for all weights that see them as large."""
+        size = translator.info.image_size
+        known = {side: [_sized(file, translator) for file in trained[side]] for side in "ab"}
+        seen = (size, *(photo.size for side in "ab" for photo in known[side]))
+        if seen not in self._classifiers:
+            first, second = (_middles(known[side], size) for side in "ab")
+            steps = DOMAIN_STEPS * self.steps
+            classifier = train_classifier(first, second, steps, self.seed, self.device)
+            self._classifiers[seen] = classifier
+        return self._classifiers[seen]
 
     def _extractor(self, domains: Classifier, size: int) -> Extractor:
         try:

@@ -69,7 +69,7 @@ def test_a_classifier_tells_what_differs_and_leaves_random_numbers_alone():
 
 
 def evaluate(output: Path, *arguments: object) -> list[dict]:
-    assert main(["evaluate", *map(str, arguments), *QUICK, "--output", str(output)]) == 0
+    assert main(["evaluate", *QUICK, *map(str, arguments), "--output", str(output)]) == 0
     return json.loads(output.read_text())
 
 
@@ -90,6 +90,18 @@ def test_networks_of_known_answers(constant_weights, photos, tmp_path, capsys):
     assert there["target rate"]["count"] == 3
     assert "| cycle PSNR, dB |" in printed and "## black2white" in printed
     assert "3 test photos of black and 3 of white" in found["protocol"]
+
+
+def test_the_classifier_of_the_domains_learns_from_all_training_photos(
+    constant_weights, photos, tmp_path
+):
+    flags = (constant_weights, constant_weights, "--data", photos, "--most", "2")
+    found, again = evaluate(tmp_path / "found.json", *flags)
+    counts = [len(list((photos / folder).iterdir())) for folder in ("trainA", "trainB")]
+    assert "2 test photos of black and 2 of white" in found["protocol"]
+    assert "steps on {} and {} training photos".format(*counts) in found["protocol"]
+    # It is kept for other weights that see photos as large.
+    assert again == found
 
 
 def test_what_changes_outside_of_masks(constant_weights, photos, tmp_path, capsys):

@@ -52,9 +52,10 @@ class Evaluate:
     classes_b: str | None = None
     """The same of B, as in 340 (zebra)."""
     most: int = 500
-    """Photos of each domain at most, drawn by the seed."""
+    """Test photos of each domain at most, drawn by the seed."""
     steps: int = 400
-    """Of the training of each classifier."""
+    """Of training the classifier of a two-sample test; that of the domains takes three times as
+    many, on up to 1000 training photos of each."""
     seed: int = 0
     """Of everything that is drawn."""
 
