@@ -125,6 +125,9 @@ class Judge:
             if self._namer is not None:
                 found |= self._named(self._namer, way, {**photos, "fake": fakes})
             found["two-sample accuracy"] = self._told_apart(real[way[2]], fake)
+            found["two-sample accuracy, untranslated, grey"] = self._told_apart(
+                _grey(real[way[2]]), _grey(real[way[0]])
+            )
             found |= self._distances(extractor, fake, real[way[2]])
             found["luminance correlation"] = self._mean(
                 map(luminance_correlation, _units(source), _units(fakes))
@@ -159,8 +162,9 @@ class Judge:
             f"ShuffleNet V2 ×0.5 from scratch; that of the domains in {DOMAIN_STEPS * self.steps} "
             f"steps on {len(trained['a'])} and {len(trained['b'])} training photos, that of the "
             f"two-sample test in {self.steps} steps on half of the real photos against half of the "
-            f"fakes, judged on the other halves (50% is perfect). {naming}{extractor.protocol}. "
-            f"Seed {self.seed}; intervals hold the middle 95% of 1000 bootstrap samples."
+            "fakes, judged on the other halves (50% is perfect); untranslated and grey, it shows "
+            f"what colours cannot hide. {naming}{extractor.protocol}. Seed {self.seed}; intervals "
+            "hold the middle 95% of 1000 bootstrap samples."
         )
         return Judgement(translator.info.name, measures, protocol)
 
@@ -330,6 +334,10 @@ def _sized(file: Path, translator: Translator) -> Image.Image:
 def _units(images: Iterator[Image.Image] | Sequence[Image.Image]) -> Iterator[Tensor]:
     """Pictures as [3, H, W] in [0, 1]."""
     return (to_tensor(image, 3) / 2 + 0.5 for image in images)
+
+
+def _grey(images: Tensor) -> Tensor:
+    return images.mean(1, keepdim=True).expand_as(images)
 
 
 def _middles(images: Sequence[Image.Image], size: int, channels: int = 3) -> Tensor:

@@ -104,6 +104,19 @@ def test_the_classifier_of_the_domains_learns_from_all_training_photos(
     assert again == found
 
 
+def test_photos_that_differ_in_colour_alone_are_the_same_in_grey(constant_weights, tmp_path):
+    for name in ("trainA", "testA", "trainB", "testB"):
+        (tmp_path / name).mkdir()
+        for i, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3))):
+            seen = Image.fromarray(pixels.astype(np.uint8))
+            if name.endswith("B"):
+                seen = Image.merge("RGB", seen.split()[::-1])
+            seen.save(tmp_path / name / f"{i}.png")
+    (found,) = evaluate(tmp_path / "found.json", constant_weights, "--data", tmp_path)
+    # A classifier that sees every picture twice is right about one of the two.
+    assert found["measures"]["a2b"]["two-sample accuracy, untranslated, grey"]["value"] == 0.5
+
+
 def test_what_changes_outside_of_masks(constant_weights, photos, tmp_path, capsys):
     """All turns white, or black: what is grey half as much as what is meant to.
 
