@@ -99,7 +99,7 @@ class Judge:
     classes: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     def __post_init__(self):
-        self._classifiers: dict[tuple[object, ...], Classifier] = {}
+        self._classifiers: dict[object, Classifier] = {}
         try:
             self._namer = load_classes().to(self.device) if self.classes else None
         except ValueError as error:
@@ -114,6 +114,7 @@ class Judge:
         photos = {side: [_sized(file, translator) for file in tests[side]] for side in "ab"}
         real = {side: _middles(photos[side], size) for side in "ab"}
         domains = self._domains(trained, translator)
+        grey = self._told_apart(_grey(real["b"]), _grey(real["a"]))
         extractor = self._extractor(domains, size)
         measures: dict[Direction, dict[str, Mean | float]] = {}
         for way in translator.directions:
@@ -125,9 +126,7 @@ class Judge:
             if self._namer is not None:
                 found |= self._named(self._namer, way, {**photos, "fake": fakes})
             found["two-sample accuracy"] = self._told_apart(real[way[2]], fake)
-            found["two-sample accuracy, untranslated, grey"] = self._told_apart(
-                _grey(real[way[2]]), _grey(real[way[0]])
-            )
+            found["two-sample accuracy, untranslated, grey"] = grey
             found |= self._distances(extractor, fake, real[way[2]])
             found["luminance correlation"] = self._mean(
                 map(luminance_correlation, _units(source), _units(fakes))
@@ -200,10 +199,12 @@ class Judge:
     def _domains(self, trained: Mapping[str, Sequence[Path]], translator: Translator) -> Classifier:
         """The classifier of training photos, the same for all weights that see them as large."""
         size = translator.info.image_size
-        known = {side: [_sized(file, translator) for file in trained[side]] for side in "ab"}
-        seen = (size, *(photo.size for side in "ab" for photo in known[side]))
+        seen = size, translator.weights.config.short_sides
         if seen not in self._classifiers:
-            first, second = (_middles(known[side], size) for side in "ab")
+            first, second = (
+                _middles([_sized(file, translator) for file in trained[side]], size)
+                for side in "ab"
+            )
             steps = DOMAIN_STEPS * self.steps
             classifier = train_classifier(first, second, steps, self.seed, self.device)
             self._classifiers[seen] = classifier

@@ -92,16 +92,25 @@ def test_networks_of_known_answers(constant_weights, photos, tmp_path, capsys):
     assert "3 test photos of black and 3 of white" in found["protocol"]
 
 
-def test_the_classifier_of_the_domains_learns_from_all_training_photos(
-    constant_weights, photos, tmp_path
+def test_the_classifier_of_the_domains_learns_once_from_all_training_photos(
+    constant_weights, photos, tmp_path, monkeypatch
 ):
+    learned = []
+
+    def learn(first, second, steps, *rest):
+        learned.append((len(first), len(second), steps))
+        return train_classifier(first, second, steps, *rest)
+
+    monkeypatch.setattr("cyclegan.judge.train_classifier", learn)
     flags = (constant_weights, constant_weights, "--data", photos, "--most", "2")
     found, again = evaluate(tmp_path / "found.json", *flags)
-    counts = [len(list((photos / folder).iterdir())) for folder in ("trainA", "trainB")]
-    assert "2 test photos of black and 2 of white" in found["protocol"]
-    assert "steps on {} and {} training photos".format(*counts) in found["protocol"]
-    # It is kept for other weights that see photos as large.
+    counts = tuple(len(list((photos / folder).iterdir())) for folder in ("trainA", "trainB"))
+    # Three times as long as those of two-sample tests, which see a half of two.
+    assert [run for run in learned if run[2] != 3] == [(*counts, 9)]
+    assert {run for run in learned if run[2] == 3} == {(1, 1, 3)}
     assert again == found
+    assert "2 test photos of black and 2 of white" in found["protocol"]
+    assert "9 steps on {} and {} training photos".format(*counts) in found["protocol"]
 
 
 def test_photos_that_differ_in_colour_alone_are_the_same_in_grey(constant_weights, tmp_path):
