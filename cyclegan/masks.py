@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from cyclegan.alike import doubt_alike
 from cyclegan.config import DataConfig
 from cyclegan.files import appearing
 from cyclegan.images import ImageError, load_image, to_tensor
@@ -120,7 +121,12 @@ def _widest(values: Tensor) -> Tensor:
 
 
 def guess_masks(
-    data: Path, out: Path, classes: str, split: str = "train", outlines: Path | None = None
+    data: Path,
+    out: Path,
+    classes: str,
+    split: str = "train",
+    outlines: Path | None = None,
+    alike: bool = False,
 ) -> dict[str, int]:
     """Guess the masks of all photos of a data folder: maskA and maskB in `out`, as --masks wants.
 
@@ -133,6 +139,7 @@ def guess_masks(
         split: "train", or "test" for `evaluate --masked`.
         outlines: built like `data`, with pictures of the same names, see `outlined`; a photo that
             has none there is guessed without.
+        alike: leave in doubt what has an object's colours, see `doubt_alike`.
 
     Returns how many masks are in each folder.
 
@@ -155,7 +162,7 @@ def guess_masks(
             folder = made / f"mask{side.upper()}"
             photos = by_name(list_images(paths), paths, "masks")
             outline = by_name(list_images(sharp[side]), sharp[side], "masks")
-            done = 0
+            done: list[tuple[Path, Path]] = []
             for name, file in tqdm(photos.items(), desc=folder.name, unit="photo", disable=None):
                 try:
                     mask = guess_mask(load_image(file), network, numbers)
@@ -167,10 +174,12 @@ def guess_masks(
                 target = folder / f"{name}.png"
                 target.parent.mkdir(parents=True, exist_ok=True)
                 mask.save(target)
-                done += 1
-            counts[folder.name] = done
+                done.append((file, target))
+            counts[folder.name] = len(done)
             if not done:
                 raise PreparationError(
                     f"{data} has no {split} photos of {side.upper()} to look at."
                 )
+            if alike:
+                doubt_alike(done)
     return counts

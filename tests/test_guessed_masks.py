@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from test_projected import EXAMPLES, ORANGE, published, reference
 
+from cyclegan.alike import doubt_alike
 from cyclegan.commands import main
 from cyclegan.config import DataConfig
 from cyclegan.images import load_image
@@ -139,6 +140,59 @@ def test_edges_come_from_outlines_of_the_same_names(tmp_path: Path) -> None:
     assert (joined == guessed).all()
     nowhere = ["--outlines", str(tmp_path / "nowhere"), "--out", str(tmp_path / "more")]
     assert main([*arguments, *nowhere]) == 2
+
+
+def test_what_has_the_colours_of_an_object_is_left_in_doubt(tmp_path: Path) -> None:
+    """Squares of orange, blue and grey, of which masks know one, in a photo of twice the size."""
+    photo, mask = Image.new("RGB", (400, 200), (90, 90, 90)), Image.new("L", (200, 100), 0)
+    for left, colour in ((20, "orange"), (120, "orange"), (220, "blue"), (320, "white")):
+        photo.paste(colour, (left, 40, left + 60, 100))
+    # A darker part of the known one, too small to be one of its colours, and one pixel of another.
+    photo.paste("darkorange", (20, 40, 30, 50))
+    photo.putpixel((320, 180), (255, 165, 0))
+    mask.paste(255, (10, 20, 40, 50))
+    bare = Image.new("L", mask.size, 40)
+    files = []
+    for name, made in (("known", mask), ("unknown", bare)):
+        files.append((tmp_path / f"{name}.jpg", tmp_path / f"{name}.png"))
+        photo.save(files[-1][0], quality=100, subsampling=0)
+        made.save(files[-1][1])
+    doubt_alike(files)
+    known, unknown = (np.asarray(Image.open(path)) for _, path in files)
+    expected = np.asarray(mask).copy()
+    expected[21:49, 61:89] = 128
+    edge = np.zeros(mask.size[::-1], bool)
+    for left in (10, 60):
+        edge[18:52, left - 2 : left + 32] = True
+        edge[21:49, left + 1 : left + 29] = False
+    assert (known[~edge] == expected[~edge]).all()
+    # What is white nowhere in its own photo has the colours of the other's.
+    expected = np.where(expected > 0, 128, 40)
+    assert (unknown[~edge] == expected[~edge]).all()
+
+
+def test_a_heap_is_in_doubt_but_for_what_was_outlined(tmp_path: Path) -> None:
+    fruit = load_image(EXAMPLES / "oranges-1.jpg").resize((120, 120))
+    heap, outline = Image.new("RGB", (480, 240), (40, 60, 160)), Image.new("L", (480, 240))
+    for left in (0, 120, 240):
+        heap.paste(fruit, (left, 60))
+    outline.paste(255, (10, 70, 110, 170))
+    for folder, picture in (("data", heap), ("lines", outline)):
+        for side in "AB":
+            (tmp_path / folder / side).mkdir(parents=True)
+            picture.save(tmp_path / folder / side / "heap.png")
+    arguments = ["prepare", "masks", "--data", str(tmp_path / "data"), "--classes", "950"]
+    arguments += ["--outlines", str(tmp_path / "lines")]
+    assert main([*arguments, "--out", str(tmp_path / "black")]) == 0
+    assert main([*arguments, "--alike", "--out", str(tmp_path / "grey")]) == 0
+    black, grey = (
+        np.asarray(Image.open(tmp_path / name / "maskB" / "heap.png"), np.float32)
+        for name in ("black", "grey")
+    )
+    inside, beside, wall = np.s_[40:70, 10:45], np.s_[40:70, 60:80], np.s_[:, 180:]
+    assert black[inside].min() > 230 and (grey[inside] == black[inside]).all()
+    assert black[beside].mean() < 80 and 120 < grey[beside].mean() < 135
+    assert grey[wall].mean() < 5
 
 
 @pytest.mark.parametrize("text", ["", "zebra", "5-3", "990-1000", "0-999"])

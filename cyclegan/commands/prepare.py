@@ -90,11 +90,16 @@ class PrepareMasks:
     outlines: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """A folder built as --data is, of what a background remover made of its photos: white where
     something stands out. Masks get these edges."""
+    alike: bool = False
+    """Where a photo has the colours of what is white in its mask, grey instead of black: fruit of a
+    heap that outlines leave out."""
 
     def run(self) -> int:
         from cyclegan.masks import guess_masks
 
-        counts = guess_masks(self.data, self.out, self.classes, self.split, self.outlines)
+        counts = guess_masks(
+            self.data, self.out, self.classes, self.split, self.outlines, self.alike
+        )
         print(f"{self.out}: " + ", ".join(f"{name}: {count:,}" for name, count in counts.items()))
         return 0
 
