@@ -20,6 +20,7 @@ from cyclegan.config import DataConfig, Direction
 from cyclegan.evaluate import distances
 from cyclegan.extractor import DownloadError, EvaluationError, Extractor, load_extractor
 from cyclegan.images import to_tensor
+from cyclegan.masked import masked_photos
 from cyclegan.measures import (
     Mean,
     error,
@@ -29,7 +30,7 @@ from cyclegan.measures import (
     similarity,
 )
 from cyclegan.models import FAMILIES
-from cyclegan.photos import by_name, folders, list_images, pairs, readable_images
+from cyclegan.photos import folders, list_images, pairs, readable_images
 from cyclegan.pretrained import load_classes
 from cyclegan.translator import Translator, prepare
 
@@ -279,17 +280,11 @@ class Judge:
         self, masked: Path, translator: Translator, way: Direction
     ) -> dict[str, Mean | float]:
         """What changes where nothing should, of photos with masks."""
-        masks, photos = (
-            by_name(list_images([folder]), [folder], "masks")
-            for folder in (masked / f"{name}{way[0].upper()}" for name in ("mask", "test"))
-        )
         outside, shares = [], []
-        for name, file in list(photos.items())[: self.most]:
-            if name not in masks:
-                raise EvaluationError(f"{file} has no mask; leave it out of --masked, or add one.")
+        for file, masking in masked_photos(masked, way[0], self.most):
             photo = _sized(file, translator)
             made = translator.translate(photo, way)
-            mask = to_tensor(prepare(masks[name]).resize(photo.size), 1)[0]
+            mask = to_tensor(prepare(masking).resize(photo.size), 1)[0]
             inside, without = mask > 0.5, mask < -0.5
             real, fake = _units([photo, made])
             change = (fake - real).abs().mean(0)
