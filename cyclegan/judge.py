@@ -32,6 +32,7 @@ from cyclegan.measures import (
 from cyclegan.models import FAMILIES
 from cyclegan.photos import folders, list_images, pairs, readable_images
 from cyclegan.pretrained import load_classes
+from cyclegan.squares import middles, sized, units
 from cyclegan.translator import Translator, prepare
 
 logger = logging.getLogger(__name__)
@@ -112,8 +113,8 @@ class Judge:
         paired = family.data == "paired"
         tests, trained = self._files(paired)
         size = translator.info.image_size
-        photos = {side: [_sized(file, translator) for file in tests[side]] for side in "ab"}
-        real = {side: _middles(photos[side], size) for side in "ab"}
+        photos = {side: [sized(file, translator) for file in tests[side]] for side in "ab"}
+        real = {side: middles(photos[side], size) for side in "ab"}
         domains = self._domains(trained, translator)
         grey = self._told_apart(_grey(real["b"]), _grey(real["a"]))
         extractor = self._extractor(domains, size)
@@ -122,7 +123,7 @@ class Judge:
             measures[way] = found = {}
             source, target = photos[way[0]], photos[way[2]]
             fakes = [translator.translate(photo, way) for photo in source]
-            fake = _middles(fakes, size)
+            fake = middles(fakes, size)
             found |= self._taken(domains, way, real, fake)
             if self._namer is not None:
                 found |= self._named(self._namer, way, {**photos, "fake": fakes})
@@ -130,14 +131,14 @@ class Judge:
             found["two-sample accuracy, untranslated, grey"] = grey
             found |= self._distances(extractor, fake, real[way[2]])
             found["luminance correlation"] = self._mean(
-                map(luminance_correlation, _units(source), _units(fakes))
+                map(luminance_correlation, units(source), units(fakes))
             )
-            found["change"] = self._mean(map(error, _units(source), _units(fakes)))
+            found["change"] = self._mean(map(error, units(source), units(fakes)))
             same = (translator.translate(photo, way) for photo in target)
-            found["identity error"] = self._mean(map(error, _units(target), _units(same)))
+            found["identity error"] = self._mean(map(error, units(target), units(same)))
             if paired:
-                found["error"] = self._mean(map(error, _units(target), _units(fakes)))
-                found["PSNR, dB"] = self._mean(map(psnr, _units(target), _units(fakes)))
+                found["error"] = self._mean(map(error, units(target), units(fakes)))
+                found["PSNR, dB"] = self._mean(map(psnr, units(target), units(fakes)))
             found |= self._of_family(translator, photos)
             if self.masked is not None:
                 found |= self._kept(self.masked, translator, way)
@@ -149,7 +150,7 @@ class Judge:
                     ("cycle PSNR, dB", psnr),
                     ("cycle SSIM", similarity),
                 ):
-                    found[name] = self._mean(map(compare, _units(source), _units(recovered)))
+                    found[name] = self._mean(map(compare, units(source), units(recovered)))
         labels = translator.info.labels
         naming = "" if self._namer is None else NAMING
         shorter = sorted(min(photo.size) for side in "ab" for photo in photos[side])
@@ -203,8 +204,7 @@ class Judge:
         seen = size, translator.weights.config.short_sides
         if seen not in self._classifiers:
             first, second = (
-                _middles([_sized(file, translator) for file in trained[side]], size)
-                for side in "ab"
+                middles([sized(file, translator) for file in trained[side]], size) for side in "ab"
             )
             steps = DOMAIN_STEPS * self.steps
             classifier = train_classifier(first, second, steps, self.seed, self.device)
@@ -246,7 +246,7 @@ class Judge:
 
         @torch.no_grad()
         def rate(side: str) -> Mean:
-            squares = _middles(pictures[side], NAMED_AT).split(BATCH)
+            squares = middles(pictures[side], NAMED_AT).split(BATCH)
             logits = [namer(batch.to(self.device)).mean((2, 3)) for batch in squares]
             named = torch.cat(logits).argmax(1).cpu()
             return mean(torch.isin(named, target).float(), self.seed)
@@ -282,11 +282,11 @@ class Judge:
         """What changes where nothing should, of photos with masks."""
         outside, shares = [], []
         for file, masking in masked_photos(masked, way[0], self.most):
-            photo = _sized(file, translator)
+            photo = sized(file, translator)
             made = translator.translate(photo, way)
             mask = to_tensor(prepare(masking).resize(photo.size), 1)[0]
             inside, without = mask > 0.5, mask < -0.5
-            real, fake = _units([photo, made])
+            real, fake = units([photo, made])
             change = (fake - real).abs().mean(0)
             if inside.any() and without.any():
                 outside.append(float(change[without].mean()))
@@ -308,7 +308,7 @@ class Judge:
         count = min(map(len, photos.values()))
         for start in range(0, count, BATCH):
             batch = {
-                f"real_{side}": _middles(
+                f"real_{side}": middles(
                     photos[side][start : min(start + BATCH, count)], size, channels
                 ).to(translator.device)
                 for side, channels in family.channels(weights.settings).items()
@@ -321,28 +321,5 @@ class Judge:
         return mean(list(values), self.seed)
 
 
-def _sized(file: Path, translator: Translator) -> Image.Image:
-    """A whole photo, no larger or smaller than the network sees it at detail 0."""
-    image = prepare(file)
-    return image.resize(translator.scaled(image.size), Image.Resampling.LANCZOS)
-
-
-def _units(images: Iterator[Image.Image] | Sequence[Image.Image]) -> Iterator[Tensor]:
-    """Pictures as [3, H, W] in [0, 1]."""
-    return (to_tensor(image, 3) / 2 + 0.5 for image in images)
-
-
 def _grey(images: Tensor) -> Tensor:
     return images.mean(1, keepdim=True).expand_as(images)
-
-
-def _middles(images: Sequence[Image.Image], size: int, channels: int = 3) -> Tensor:
-    """The middle squares, [N, channels, size, size] in [-1, 1]."""
-    found = []
-    for image in images:
-        side = min(image.size)
-        left, top = (image.width - side) // 2, (image.height - side) // 2
-        box = (left, top, left + side, top + side)
-        square = image.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
-        found.append(to_tensor(square, channels))
-    return torch.stack(found)
