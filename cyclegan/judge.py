@@ -19,8 +19,7 @@ from cyclegan.classifier import Classifier, train_classifier
 from cyclegan.config import DataConfig, Direction
 from cyclegan.evaluate import distances
 from cyclegan.extractor import DownloadError, EvaluationError, Extractor, load_extractor
-from cyclegan.images import to_tensor
-from cyclegan.masked import masked_photos
+from cyclegan.masked import BLACK, WHITE, exchanged, load_mask, masked_photos
 from cyclegan.measures import (
     Mean,
     error,
@@ -44,6 +43,13 @@ NAMING = (
     f"Named by EfficientNet-Lite0, as trained on ImageNet, at {NAMED_AT}×{NAMED_AT} pixels: its "
     "first of a thousand classes. "
 )
+MASKING = (
+    "Real objects were cut out by masks and put in the place of those of test photos, which were "
+    "painted over by OpenCV. "
+)
+REAL_OBJECTS = ", real objects"
+"""Of photos whose own objects gave way to real ones of the target: about what a translation can
+have that leaves the rest as it is."""
 KNOWN = 1000
 """Training photos of a domain at most, from which its classifier learns."""
 DOMAIN_STEPS = 3
@@ -124,9 +130,12 @@ class Judge:
             source, target = photos[way[0]], photos[way[2]]
             fakes = [translator.translate(photo, way) for photo in source]
             fake = middles(fakes, size)
-            found |= self._taken(domains, way, real, fake)
+            seen = {**photos, "fake": fakes}
+            if self.masked is not None and (made := self._exchanged(self.masked, translator, way)):
+                seen["exchanged"] = made
+            found |= self._taken(domains, way, {of: middles(seen[of], size) for of in seen})
             if self._namer is not None:
-                found |= self._named(self._namer, way, {**photos, "fake": fakes})
+                found |= self._named(self._namer, way, seen)
             found["two-sample accuracy"] = self._told_apart(real[way[2]], fake)
             found["two-sample accuracy, untranslated, grey"] = grey
             found |= self._distances(extractor, fake, real[way[2]])
@@ -153,6 +162,7 @@ class Judge:
                     found[name] = self._mean(map(compare, units(source), units(recovered)))
         labels = translator.info.labels
         naming = "" if self._namer is None else NAMING
+        masking = "" if self.masked is None else MASKING
         shorter = sorted(min(photo.size) for side in "ab" for photo in photos[side])
         sides = " to ".join(map(str, dict.fromkeys((shorter[0], shorter[-1]))))
         protocol = (
@@ -164,8 +174,8 @@ class Judge:
             f"steps on {len(trained['a'])} and {len(trained['b'])} training photos, that of the "
             f"two-sample test in {self.steps} steps on half of the real photos against half of the "
             "fakes, judged on the other halves (50% is perfect); untranslated and grey, it shows "
-            f"what colours cannot hide. {naming}{extractor.protocol}. Seed {self.seed}; intervals "
-            "hold the middle 95% of 1000 bootstrap samples."
+            f"what colours cannot hide. {naming}{masking}{extractor.protocol}. Seed {self.seed}; "
+            "intervals hold the middle 95% of 1000 bootstrap samples."
         )
         return Judgement(translator.info.name, measures, protocol)
 
@@ -224,19 +234,17 @@ class Judge:
         )
 
     def _taken(
-        self, domains: Classifier, way: Direction, real: Mapping[str, Tensor], fake: Tensor
+        self, domains: Classifier, way: Direction, squares: Mapping[str, Tensor]
     ) -> dict[str, Mean | float]:
         """How often fakes are taken for the target, and what that is worth."""
         target = way[2] == "b"
-        seen = {
-            name: (domains.is_second(images.to(self.device)) == target).float()
-            for name, images in {**real, "fake": fake}.items()
+        taken = {
+            of: (domains.is_second(images.to(self.device)) == target).float()
+            for of, images in squares.items()
         }
-        return {
-            "target rate": mean(seen["fake"], self.seed),
-            "target rate, untranslated": mean(seen[way[0]], self.seed),
-            "classifier on real": mean(torch.cat([1 - seen[way[0]], seen[way[2]]]), self.seed),
-        }
+        on_real = torch.cat([1 - taken[way[0]], taken[way[2]]])
+        found = self._rates("target rate", way, taken)
+        return {**found, "classifier on real": mean(on_real, self.seed)}
 
     def _named(
         self, namer: nn.Module, way: Direction, pictures: Mapping[str, Sequence[Image.Image]]
@@ -245,17 +253,32 @@ class Judge:
         target = torch.tensor(self.classes[way[2]])
 
         @torch.no_grad()
-        def rate(side: str) -> Mean:
-            squares = middles(pictures[side], NAMED_AT).split(BATCH)
+        def named(images: Sequence[Image.Image]) -> Tensor:
+            squares = middles(images, NAMED_AT).split(BATCH)
             logits = [namer(batch.to(self.device)).mean((2, 3)) for batch in squares]
-            named = torch.cat(logits).argmax(1).cpu()
-            return mean(torch.isin(named, target).float(), self.seed)
+            return torch.isin(torch.cat(logits).argmax(1).cpu(), target).float()
 
+        hits = {of: named(images) for of, images in pictures.items()}
+        return self._rates("named as the target", way, hits)
+
+    def _rates(
+        self, title: str, way: Direction, hits: Mapping[str, Tensor]
+    ) -> dict[str, Mean | float]:
+        kinds = {"": "fake", ", untranslated": way[0], ", real": way[2], REAL_OBJECTS: "exchanged"}
         return {
-            "named as the target": rate("fake"),
-            "named as the target, untranslated": rate(way[0]),
-            "named as the target, real": rate(way[2]),
+            f"{title}{kind}": mean(hits[of], self.seed) for kind, of in kinds.items() if of in hits
         }
+
+    def _exchanged(self, masked: Path, translator: Translator, way: Direction) -> list[Image.Image]:
+        """Photos with real objects of the target in them."""
+        places, objects = (
+            [
+                (photo := prepare(file), load_mask(mask, photo.size))
+                for file, mask in masked_photos(masked, side, self.most)
+            ]
+            for side in (way[0], way[2])
+        )
+        return [sized(made, translator) for made in exchanged(places, objects, self.seed)]
 
     def _told_apart(self, real: Tensor, fake: Tensor) -> Mean:
         count = min(len(real), len(fake)) // 2 * 2
@@ -284,8 +307,8 @@ class Judge:
         for file, masking in masked_photos(masked, way[0], self.most):
             photo = sized(file, translator)
             made = translator.translate(photo, way)
-            mask = to_tensor(prepare(masking).resize(photo.size), 1)[0]
-            inside, without = mask > 0.5, mask < -0.5
+            mask = torch.from_numpy(load_mask(masking, photo.size))
+            inside, without = mask > WHITE, mask <= BLACK
             real, fake = units([photo, made])
             change = (fake - real).abs().mean(0)
             if inside.any() and without.any():

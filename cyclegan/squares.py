@@ -11,9 +11,9 @@ from cyclegan.images import to_tensor
 from cyclegan.translator import Translator, prepare
 
 
-def sized(file: Path, translator: Translator) -> Image.Image:
+def sized(photo: Path | Image.Image, translator: Translator) -> Image.Image:
     """A whole photo, no larger or smaller than the network sees it at detail 0."""
-    image = prepare(file)
+    image = prepare(photo)
     return image.resize(translator.scaled(image.size), Image.Resampling.LANCZOS)
 
 

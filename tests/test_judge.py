@@ -86,6 +86,8 @@ def test_networks_of_known_answers(constant_weights, photos, tmp_path, capsys):
     expected = np.mean([-10 * math.log10((picture**2).mean()) for picture in pictures])
     assert there["cycle PSNR, dB"]["value"] == pytest.approx(expected, abs=0.3)
     assert there["change"]["value"] == pytest.approx(1 - own, abs=0.005)
+    rates = [there[f"target rate{of}"]["value"] for of in (", untranslated", ", real")]
+    assert there["classifier on real"]["value"] == pytest.approx((1 - rates[0] + rates[1]) / 2)
     # Fakes that are all alike are told from photos, and not taken for them.
     assert there["target rate"]["count"] == 3
     assert "| cycle PSNR, dB |" in printed and "## black2white" in printed
@@ -149,6 +151,8 @@ def test_what_changes_outside_of_masks(constant_weights, photos, tmp_path, capsy
         for name in ("change, outside masks", "change, outside against inside"):
             measure = found["measures"][way][name]
             assert measure["value"] == pytest.approx(grey, abs=0.01) and measure["count"] == 2
+        assert found["measures"][way]["target rate, real objects"]["count"] == 2
+    assert "put in the place of those of test photos" in found["protocol"]
     (tmp_path / "maskA" / "left.png").unlink()
     assert main(["evaluate", *map(str, command), *QUICK]) == 2
     assert "left.png has no mask" in capsys.readouterr().err

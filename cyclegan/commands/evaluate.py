@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 NEEDS = {"torch_fidelity": "torch-fidelity>=0.4,<0.5", "kornia": "kornia>=0.8,<0.10"}
 """Optional packages, by the name of their module."""
+MASKED_NEEDS = {"cv2": "opencv-python-headless>=4.10,<6"}
+"""The same for `--masked`."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Evaluate:
     """Write the measures there as JSON too."""
     masked: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """A folder of testA and testB, and maskA and maskB: pictures of the same names, white where
-    something is to change and black where nothing is. Measures how much does there."""
+    something is to change and black where nothing is. Measures how much does there, and how often
+    photos with real objects of the other domain pasted in are taken for it."""
     feature_extractor: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
     """The Inception weights of torch-fidelity or a network as TorchScript, for FID and KID; by
     default Inception, or, where it cannot be downloaded, the classifier's features."""
@@ -62,11 +65,12 @@ class Evaluate:
     def run(self) -> int:
         import torch
 
-        missing = [name for name in NEEDS if find_spec(name) is None]
+        needs = NEEDS if self.masked is None else NEEDS | MASKED_NEEDS
+        missing = [name for name in needs if find_spec(name) is None]
         if missing:
             raise CommandError(
                 f"evaluate needs {' and '.join(missing)}; pip install "
-                + " ".join(f"'{NEEDS[name]}'" for name in missing)
+                + " ".join(f"'{needs[name]}'" for name in missing)
                 + "."
             )
         from cyclegan.config import DataConfig
