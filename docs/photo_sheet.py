@@ -26,21 +26,25 @@ def main() -> None:
     parser.add_argument("weights", type=Path, help=f"weights folder, which receives {PHOTO_SHEET}")
     parser.add_argument("--photos", type=Path, nargs=2, required=True, metavar=("A", "B"))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--without", nargs="*", default=(), metavar="NAME", help="photos left out")
     options = parser.parse_args()
     translator = Translator.load(options.weights)
     rows = []
     for direction, folder in zip(("a2b", "b2a"), options.photos, strict=True):
-        made, photos = [], list_images([folder])
+        photos = [path for path in list_images([folder]) if path.name not in options.without]
         if len(photos) < DRAWN + WORST:
             parser.error(f"{folder} holds {len(photos)} photos; it takes {DRAWN + WORST} to show.")
+        made = []
         for path in photos:
             photo = load_image(path).convert("RGB")
             images = (photo, *translator.recover(photo, direction))
             real, fake, recovered = (_square(image) for image in images)
             made.append(((real - recovered).abs().mean().item(), fake, recovered))
-        made.sort(key=lambda one: -one[0])
-        worst, others = made[:WORST], made[WORST:]
-        drawn = random.Random(options.seed).sample(others, DRAWN)
+        # Drawn before anything is compared, so that other weights show the same photos.
+        chosen = random.Random(options.seed).sample(range(len(made)), DRAWN)
+        others = [one for index, one in enumerate(made) if index not in chosen]
+        drawn = [made[index] for index in chosen]
+        worst = sorted(others, key=lambda one: -one[0])[:WORST]
         rows += [[one[index] for one in drawn + worst] for index in (1, 2)]
     columns = [torch.stack(column) for column in zip(*rows, strict=True)]
     save_image(grid(columns), options.weights / PHOTO_SHEET, quality=85)
