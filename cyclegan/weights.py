@@ -39,8 +39,8 @@ class WeightsConfig(Strict):
         settings: the family's own config, as JSON; checked against the family's dataclass.
         step: optimiser steps behind these weights.
         short_sides: the range in which the short side of a whole photo lay while training, in
-            pixels; None when unknown. Outside of it the networks see things at a size that is new
-            to them.
+            pixels, or that part of it which measured best; None when unknown. Outside of it the
+            networks see things at a size that is new to them.
         change_blur: by how many pixels (a standard deviation, at the scale of training) to blur
             what the networks change before it is added to the picture, which keeps its own fine
             detail; 0 takes the change as it is.
