@@ -19,7 +19,7 @@ from cyclegan.classifier import Classifier, train_classifier
 from cyclegan.config import DataConfig, Direction
 from cyclegan.evaluate import distances
 from cyclegan.extractor import DownloadError, EvaluationError, Extractor, load_extractor
-from cyclegan.masked import BLACK, WHITE, exchanged, load_mask, masked_photos
+from cyclegan.masked import BLACK, SEEN, WHITE, exchanged, load_mask, masked_photos
 from cyclegan.measures import (
     Mean,
     error,
@@ -44,6 +44,7 @@ NAMING = (
     "first of a thousand classes. "
 )
 MASKING = (
+    f"Change is compared in photos whose mask is white on {SEEN:.0%} or more. "
     "Real objects were cut out by masks and put in the place of those of test photos, which were "
     "painted over by OpenCV. "
 )
@@ -311,11 +312,12 @@ class Judge:
             inside, without = mask > WHITE, mask <= BLACK
             real, fake = units([photo, made])
             change = (fake - real).abs().mean(0)
-            if inside.any() and without.any():
+            if inside.float().mean() >= SEEN and without.any():
                 outside.append(float(change[without].mean()))
                 shares.append(outside[-1] / max(float(change[inside].mean()), 1e-6))
         if not shares:
-            raise EvaluationError(f"{masked} has no masks for domain {way[0].upper()}.")
+            folder = masked / f"mask{way[0].upper()}"
+            raise EvaluationError(f"{folder} has no mask that is white on {SEEN:.0%} or more.")
         return {
             "change, outside masks": mean(outside, self.seed),
             "change, outside against inside": mean(shares, self.seed),

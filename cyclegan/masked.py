@@ -16,6 +16,9 @@ Masked = tuple[Image.Image, NDArray[np.uint8]]
 
 WHITE, BLACK = 191, 64
 """Above the one it is the object, up to the other it is none; between them nobody is sure."""
+SEEN = 0.01
+"""The share of a photo that an object takes at least, for its change to be compared with that of
+its surroundings; of a speck they are the same few pixels."""
 LEAST = 0.03
 """The share of a photo that an object takes at least to be put elsewhere, where smaller ones would
 be blurred."""

@@ -131,14 +131,15 @@ def test_photos_that_differ_in_colour_alone_are_the_same_in_grey(constant_weight
 def test_what_changes_outside_of_masks(constant_weights, photos, tmp_path, capsys):
     """All turns white, or black: what is grey half as much as what is meant to.
 
-    Where a mask is grey nothing counts; it would count on either side.
+    Where a mask is grey nothing counts; it would count on either side. Nor does a speck.
     """
-    left = np.zeros((96, 96), bool)
+    left, speck = np.zeros((96, 96), bool), np.zeros((96, 96), bool)
     left[:, :48] = True
+    speck[60:66, 60:66] = True
     for side, shade in (("A", 0), ("B", 255)):
         for kind in ("test", "mask"):
             (tmp_path / f"{kind}{side}").mkdir()
-        for name, inside in (("left", left), ("right", ~left)):
+        for name, inside in (("left", left), ("right", ~left), ("speck", speck)):
             pixels = np.where(inside, shade, 128).astype(np.uint8)
             mask = np.where(inside, 255, 0).astype(np.uint8)
             pixels[:48] = 255 - shade
@@ -151,7 +152,7 @@ def test_what_changes_outside_of_masks(constant_weights, photos, tmp_path, capsy
         for name in ("change, outside masks", "change, outside against inside"):
             measure = found["measures"][way][name]
             assert measure["value"] == pytest.approx(grey, abs=0.01) and measure["count"] == 2
-        assert found["measures"][way]["target rate, real objects"]["count"] == 2
+        assert found["measures"][way]["target rate, real objects"]["count"] == 3
     assert "put in the place of those of test photos" in found["protocol"]
     (tmp_path / "maskA" / "left.png").unlink()
     assert main(["evaluate", *map(str, command), *QUICK]) == 2
