@@ -17,7 +17,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from page_server import PageServer, painter, watched_page
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 from running_page import running
 from studio_page import plain, png
 from test_accessibility import stops_of_the_keys, violations
@@ -106,12 +106,43 @@ def test_a_grid_is_what_its_seed_draws(browser: Browser, server: PageServer) -> 
         expect(page.locator("#generate .cells button").first).to_have_attribute(
             "aria-label", "Seed 4"
         )
+        filled(page)
         # What two grids share is the same to the last pixel.
         assert pictures(page)[:9] == shown[3:]
         page.locator("#resample").click()
         expect(page.locator("#seed")).not_to_have_value("4")
         done(page)
         assert set(pictures(page)).isdisjoint(shown)
+
+
+def test_a_seed_that_is_being_typed_is_not_written_over(
+    browser: Browser, server: PageServer
+) -> None:
+    """While a model is on its way, the page asks every second what there is, and shows it."""
+    asked = []
+
+    def still_loading(route: Route) -> None:
+        asked.append(route)
+        response = route.fetch()
+        route.fulfill(response=response, json={**response.json(), "loading": True})
+
+    with watched_page(browser, server) as page:
+        page.route("**/generate/models.json", still_loading)
+        open_tab(page)
+        done(page)
+        page.locator("#seed").fill("4")
+        before = len(asked)
+        while len(asked) < before + 2:
+            page.wait_for_timeout(100)
+        page.locator("#seed").press("Enter")
+        first = page.locator("#generate .cells button").first
+        expect(first).to_have_attribute("aria-label", "Seed 4")
+        # What was entered is shown as the server read it.
+        page.locator("#seed").fill("007")
+        page.locator("#seed").press("Enter")
+        expect(page.locator("#seed")).to_have_value("7")
+        filled(page)
+        page.unroute_all(behavior="wait")
 
 
 def test_what_is_no_seed_is_said_and_mended(browser: Browser, server: PageServer) -> None:
@@ -174,6 +205,7 @@ def test_a_picture_is_held_moved_varied_filmed_and_a_link_brings_all_back(
 
     with watched_page(browser, server, link.removeprefix(server.url)) as page:
         expect(page.locator("#held img")).to_have_attribute("src", film)
+        filled(page)
         assert pictures(page) == cells
         page.locator("#play").click()
         assert held(page) == still

@@ -16,6 +16,7 @@ const SEEDS = 1_000_000; // what is drawn stays short enough to be read out
 export class Head {
   #models = [];
   #timer = 0;
+  #typing = false; // whether the seed is being written, and is not to be written over
   chosen = "";
   known = false; // whether the server has answered yet
   loading = true; // whether more may come
@@ -35,7 +36,12 @@ export class Head {
       inputmode: "numeric",
       autocomplete: "off",
       maxlength: 12,
-      onchange: onseed,
+      oninput: () => (this.#typing = true),
+      onblur: () => (this.#typing = false),
+      onchange: () => {
+        this.#typing = false;
+        onseed();
+      },
     });
     const again = el(
       "button",
@@ -91,7 +97,7 @@ export class Head {
   /** Show a state's model, seed and count. */
   show({ model, seed, count }) {
     this.chosen = model;
-    this.seed.value = seed;
+    if (!this.#typing) this.seed.value = seed;
     this.counts.set(`${count}`);
     this.#offer();
   }
