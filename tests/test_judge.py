@@ -159,6 +159,16 @@ def test_what_changes_outside_of_masks(constant_weights, photos, tmp_path, capsy
     assert "left.png has no mask" in capsys.readouterr().err
 
 
+def test_masks_need_a_package_more(constant_weights, photos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(
+        "cyclegan.commands.evaluate.find_spec", lambda name: None if name == "cv2" else name
+    )
+    command = ["evaluate", *QUICK, str(constant_weights), "--data", str(photos)]
+    assert main([*command, "--masked", str(tmp_path)]) == 2
+    assert "pip install 'opencv-python-headless>=4.10,<6'" in capsys.readouterr().err
+    assert main(command) == 0
+
+
 def test_what_a_network_that_knows_imagenet_names(
     constant_weights, photos, tmp_path, capsys, monkeypatch
 ):
